@@ -1,0 +1,1 @@
+"""The edges: talks to people; holds no SQL and no tensors."""

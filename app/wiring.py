@@ -1,0 +1,150 @@
+"""Builds store, decoder, writer and learner from settings. The command line, the TUI and the tests call it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import BackboneError, LatentStateError, PackError
+from core.paths import Home, penpal_home
+from core.protocols import Sampling
+from core.session import Voice, Writer
+from core.settings import Settings, read_settings
+from core.store import Store
+from models.backbone import Backbone, file_sha256, open_backbone
+
+if TYPE_CHECKING:
+    from models.checkpoint import Arrays
+    from models.decoder_llama import LlamaDecoder
+
+EMBEDDED_CLAP = Path(__file__).parent.parent / "models" / "pretrained" / "smollm2-135m-instruct.clap.safetensors"
+
+
+@dataclass(frozen=True)
+class Clap:
+    """The weights of one backbone's latent space, read into memory."""
+
+    path: Path
+    id: str
+    arrays: Arrays
+    about: dict[str, object]
+
+    @property
+    def latent_size(self) -> int:
+        return int(self.arrays["adapter.inp.weight"].shape[1])
+
+
+class PenPal:
+    """Everything one process needs for one home; each part is made when it is first asked for."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self.home, self.settings = home, settings
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.home.database)
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        backbone = open_backbone(self.settings.backbone)
+        self.store.add_backbone(backbone.id, backbone.path)
+        return backbone
+
+    @cached_property
+    def clap(self) -> Clap:
+        """Raises BackboneError when it is missing, damaged, or made for another backbone."""
+        from models.checkpoint import read_arrays
+
+        path = self.settings.clap or EMBEDDED_CLAP
+        if self.settings.backbone and not self.settings.clap:
+            raise BackboneError("A backbone of your own needs its CLaP weights: set 'clap' beside 'backbone'.")
+        arrays, about = read_arrays(path)
+        if about.get("backbone") != self.backbone.id:
+            raise BackboneError(
+                f"{path} was made for backbone {str(about.get('backbone'))[:12]}, this one is {self.backbone.id[:12]}."
+            )
+        return Clap(path, file_sha256(path), arrays, about)
+
+    @cached_property
+    def decoder(self) -> LlamaDecoder:
+        """Loads the backbone; about a second. Without a usable latent state it makes generic drafts only."""
+        from models.backbone import ChatTemplate
+        from models.decoder_llama import LlamaDecoder
+        from models.latent_kv import LatentAdapter, backbone_projections
+        from models.llama_runtime import LlamaModel
+
+        model = LlamaModel(self.backbone.path)
+        projections, shape = backbone_projections(
+            self.backbone.path, self.home.backbones / f"{self.backbone.id}.projections.safetensors"
+        )
+        adapter = LatentAdapter(
+            self.clap.arrays, projections, head_size=shape["head_size"], rope_base=shape["rope_base"]
+        )
+        template = ChatTemplate(model.metadata("tokenizer.chat_template"))
+        try:
+            return LlamaDecoder(model, template, adapter, backbone_id=self.backbone.id)
+        except LatentStateError as error:
+            self.latents_off = str(error)
+            return LlamaDecoder(model, template, None, backbone_id=self.backbone.id)
+
+    latents_off: str = ""
+    """Why drafts are generic although an encoder is active; empty when all is well."""
+
+    def voice(self, *, generic: bool = False) -> Voice:
+        """The active encoder's voice, or the generic one. Generic too, with `latents_off`, when parity failed."""
+        from models.personal_encoder import ShiftEncoder
+
+        if not self.latents_trusted():
+            return Voice(None, None)
+        record = None if generic else self.store.active_encoder()
+        if record is None:
+            return Voice(ShiftEncoder.generic(self.clap.latent_size), None)
+        if (record.backbone_id, record.clap_id) != (self.backbone.id, self.clap.id):
+            raise PackError(
+                f"Encoder {record.id[:12]} belongs to backbone {record.backbone_id[:12]} with CLaP "
+                f"{record.clap_id[:12]}: run 'penpal encoder use generic', or 'penpal personalize'."
+            )
+        path = self.home.encoders / record.file
+        if not path.is_file() or file_sha256(path) != record.id:
+            raise PackError(
+                f"The active encoder {record.id[:12]} is missing or damaged ({path}): 'penpal encoder rollback'."
+            )
+        encoder, _ = ShiftEncoder.load(path, latent_size=self.clap.latent_size)
+        return Voice(encoder, record.id)
+
+    def latents_trusted(self) -> bool:
+        """Compares llama.cpp with the reference once per version of it, and remembers the result."""
+        if not self.decoder.has_latents:
+            return False
+        runtime = f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
+        passed = self.store.parity_passed(runtime, self.backbone.id, self.clap.id)
+        if passed is None:
+            from models.parity import parity_with_reference
+
+            parity = parity_with_reference(self.decoder, self.clap.arrays)
+            passed = parity.passed
+            self.store.add_parity_check(runtime, self.backbone.id, self.clap.id, parity.same, passed)
+        if not passed:
+            self.latents_off = f"{runtime} does not reproduce the reference drafts; run 'penpal doctor'."
+        return passed
+
+    def writer(self, *, generic: bool = False, sampling: Sampling | None = None) -> Writer:
+        """Loads what is needed and returns a writer in the active voice."""
+        voice = self.voice(generic=generic)
+        return Writer(self.store, self.decoder, voice, sampling=sampling or self.settings.drafts.sampling())
+
+    def close(self) -> None:
+        """Frees what was made."""
+        if "decoder" in self.__dict__:
+            self.decoder.close()
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def open_penpal(home: Home | None = None) -> PenPal:
+    """The one wiring function."""
+    place = home or penpal_home()
+    return PenPal(place, read_settings(place))

@@ -1,0 +1,108 @@
+"""The database schema, as a list of appended migrations. A released migration is never changed."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("penpal")
+
+
+@migrations()
+def m001_first_schema(db: Database) -> None:
+    for statement in _FIRST_SCHEMA.strip().split(";\n\n"):
+        db.execute(statement)
+
+
+_FIRST_SCHEMA = """
+CREATE TABLE backbones (
+    id TEXT PRIMARY KEY,            -- SHA-256 of the GGUF
+    path TEXT NOT NULL,
+    added_utc TEXT NOT NULL
+);
+
+CREATE TABLE encoders (
+    id TEXT PRIMARY KEY,            -- SHA-256 of the file
+    file TEXT NOT NULL,             -- name below PENPAL_HOME/encoders
+    origin TEXT NOT NULL CHECK (origin IN ('personalized', 'imported')),
+    parent_id TEXT REFERENCES encoders(id),
+    backbone_id TEXT NOT NULL,
+    clap_id TEXT NOT NULL,          -- SHA-256 of the CLaP weights it belongs to
+    pairs INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('kept', 'rejected')),
+    report TEXT NOT NULL,           -- JSON
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE encoder_activations (
+    id INTEGER PRIMARY KEY,
+    encoder_id TEXT REFERENCES encoders(id),    -- NULL: generic
+    reason TEXT NOT NULL,
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE conversations (
+    id INTEGER PRIMARY KEY,
+    title TEXT NOT NULL,
+    origin TEXT NOT NULL CHECK (origin IN ('chat', 'rate', 'write', 'demo')),
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE turns (
+    id INTEGER PRIMARY KEY,
+    conversation_id INTEGER NOT NULL REFERENCES conversations(id),
+    prompt TEXT NOT NULL,
+    messages TEXT NOT NULL,         -- JSON: the whole conversation as the decoder saw it
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE drafts (
+    id INTEGER PRIMARY KEY,
+    turn_id INTEGER NOT NULL REFERENCES turns(id),
+    side INTEGER NOT NULL,          -- 0 left, 1 right
+    text TEXT NOT NULL DEFAULT '',
+    status TEXT NOT NULL CHECK (status IN ('writing', 'done', 'cancelled', 'failed')),
+    finish TEXT NOT NULL DEFAULT '',
+    z TEXT,                         -- JSON list of the latent; NULL: the untouched backbone
+    encoder_id TEXT REFERENCES encoders(id),
+    backbone_id TEXT NOT NULL,
+    sampling TEXT NOT NULL,         -- JSON
+    seed INTEGER NOT NULL,
+    tokens INTEGER NOT NULL DEFAULT 0,
+    duration_ms INTEGER,
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE feedback (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN
+        ('pick', 'tie', 'both_bad', 'skip', 'edit', 'redo', 'accept', 'star', 'undo')),
+    turn_id INTEGER NOT NULL REFERENCES turns(id),
+    draft_id INTEGER REFERENCES drafts(id),         -- the draft it is about, the chosen one of a pick
+    other_draft_id INTEGER REFERENCES drafts(id),   -- the rejected one of a pick
+    text TEXT,                                      -- the edited or accepted text
+    undoes_id INTEGER REFERENCES feedback(id),
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE unsaved_texts (
+    place TEXT PRIMARY KEY,         -- 'composer', 'edit of draft 12', ...
+    text TEXT NOT NULL,
+    updated_utc TEXT NOT NULL
+);
+
+CREATE TABLE parity_checks (
+    id INTEGER PRIMARY KEY,
+    runtime TEXT NOT NULL,          -- version of llama-cpp-python
+    backbone_id TEXT NOT NULL,
+    clap_id TEXT NOT NULL,
+    kl REAL NOT NULL,               -- nats per token
+    passed INTEGER NOT NULL,
+    created_utc TEXT NOT NULL
+);
+
+CREATE INDEX turns_by_conversation ON turns(conversation_id);
+
+CREATE INDEX drafts_by_turn ON drafts(turn_id);
+
+CREATE INDEX feedback_by_turn ON feedback(turn_id);
+"""

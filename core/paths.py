@@ -1,0 +1,42 @@
+"""Where PenPal keeps its state. The only file that knows paths; `PENPAL_HOME` overrides the place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+
+@dataclass(frozen=True)
+class Home:
+    """One person's directory. Nothing of theirs lies outside it."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "penpal.db"
+
+    @property
+    def encoders(self) -> Path:
+        return self.folder / "encoders"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def backbones(self) -> Path:
+        return self.folder / "backbones"
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "config.toml"
+
+
+def penpal_home() -> Home:
+    """`PENPAL_HOME`, else the platform's data directory."""
+    override = os.environ.get("PENPAL_HOME")
+    return Home(Path(override).expanduser() if override else user_data_path("penpal"))

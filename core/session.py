@@ -1,0 +1,224 @@
+"""Propose, edit, record: what chat, rate, write and demo do with drafts, whoever asks.
+
+Every draft's row exists before its first token, its partial text is saved at most a second apart, and what the
+person does is appended. Knows neither a screen nor a tensor library.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from core.errors import PromptTooLongError, UsageError
+from core.feedback import ActKind, Draft, beside_each_other
+from core.protocols import Chunk, Decoder, DraftRequest, Latent, Message, PersonalEncoder, Sampling
+from core.recorder import Recorder
+from core.store import Origin, Store
+
+SAVE_EVERY_S = 1.0
+TITLE_CHARACTERS = 48
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Who is writing: a personal encoder and its id (None: generic)."""
+
+    encoder: PersonalEncoder | None
+    """None: the untouched backbone, without any latent."""
+    encoder_id: str | None
+
+
+class Proposal:
+    """Drafts of one turn that are about to be written."""
+
+    def __init__(
+        self,
+        store: Store,
+        decoder: Decoder,
+        *,
+        turn_id: int,
+        messages: Sequence[Message],
+        draft_ids: Sequence[int],
+        requests: Sequence[DraftRequest],
+        sampling: Sampling,
+    ) -> None:
+        self._store, self._decoder, self._sampling = store, decoder, sampling
+        self._messages, self._requests = messages, requests
+        self.turn_id = turn_id
+        self.draft_ids = tuple(draft_ids)
+
+    def stream(
+        self,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        on_prefill: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Chunk]:
+        """Yields text as it is written and stores it. However this ends, no draft stays 'writing'."""
+        texts = ["" for _ in self.draft_ids]
+        tokens = [0 for _ in self.draft_ids]
+        finished = [False for _ in self.draft_ids]
+        started = saved = time.monotonic()
+
+        def finish(i: int, reason: Chunk) -> None:
+            elapsed_ms = int(1000 * (time.monotonic() - started))
+            self._store.finish_draft(
+                self.draft_ids[i], texts[i], tokens=tokens[i], finish=reason.finish, duration_ms=elapsed_ms
+            )
+            finished[i] = True
+
+        try:
+            for chunk in self._decoder.generate(
+                self._messages, self._requests, self._sampling, cancelled=cancelled, on_prefill=on_prefill
+            ):
+                texts[chunk.draft] += chunk.text
+                tokens[chunk.draft] = chunk.tokens
+                if chunk.finish:
+                    finish(chunk.draft, chunk)
+                elif time.monotonic() - saved > SAVE_EVERY_S:
+                    saved = time.monotonic()
+                    for i, draft_id in enumerate(self.draft_ids):
+                        self._store.save_partial(draft_id, texts[i], tokens[i])
+                yield chunk
+        finally:
+            for i, done in enumerate(finished):
+                if not done:
+                    finish(i, Chunk(i, "", tokens[i], "cancelled" if texts[i] else ""))
+
+    def run(self) -> list[Draft]:
+        """Writes all drafts to the end and returns them."""
+        for _ in self.stream():
+            pass
+        return [self._store.draft(draft_id) for draft_id in self.draft_ids]
+
+
+class Writer:
+    """Drafts in one voice and records what the person does with them."""
+
+    def __init__(self, store: Store, decoder: Decoder, voice: Voice, *, sampling: Sampling) -> None:
+        self.store, self.decoder, self.voice, self.sampling = store, decoder, voice, sampling
+        self.recorder = Recorder(store)
+
+    def conversation(self, prompt: str, *, origin: Origin) -> int:
+        """A new conversation, titled by its first prompt."""
+        title = " ".join(prompt.split())
+        return self.store.add_conversation(
+            title if len(title) <= TITLE_CHARACTERS else title[: TITLE_CHARACTERS - 1] + "…", origin=origin
+        )
+
+    def propose(
+        self,
+        prompt: str,
+        *,
+        conversation_id: int,
+        drafts: int = 2,
+        explore: bool = True,
+        cut: bool = False,
+        seed: int | None = None,
+    ) -> Proposal:
+        """A new turn. `explore` draws a latent per draft, so that choices teach; else all use the mean.
+
+        Raises UsageError for an empty prompt and PromptTooLongError, unless `cut` lets the prompt lose its middle.
+        """
+        if not prompt.strip():
+            raise UsageError("There is nothing to write about: type what you want first.")
+        messages = self._messages(conversation_id, prompt, cut=cut)
+        turn_id = self.store.add_turn(conversation_id, messages[-1].content, messages)
+        return self._draft(turn_id, messages, drafts=drafts, explore=explore, seed=seed)
+
+    def propose_again(self, turn_id: int, *, drafts: int = 2, explore: bool = True, seed: int | None = None) -> Proposal:
+        """Redo: new drafts for the same prompt; the ones before are marked as not good enough."""
+        for draft in self.latest_drafts(turn_id):
+            self.recorder.redo(draft.id)
+        return self._draft(turn_id, self.store.turn(turn_id).messages, drafts=drafts, explore=explore, seed=seed)
+
+    # --- what the person does: see Recorder, which needs no decoder ----------------------------------------------
+
+    def latest_drafts(self, turn_id: int) -> list[Draft]:
+        return self.recorder.latest_drafts(turn_id)
+
+    def pick(self, draft_id: int) -> int:
+        return self.recorder.pick(draft_id)
+
+    def judge(self, turn_id: int, kind: ActKind) -> int:
+        return self.recorder.judge(turn_id, kind)
+
+    def edit(self, draft_id: int, text: str) -> int | None:
+        return self.recorder.edit(draft_id, text)
+
+    def accept(self, draft_id: int, text: str) -> int:
+        return self.recorder.accept(draft_id, text)
+
+    def star(self, draft_id: int) -> int:
+        return self.recorder.star(draft_id)
+
+    def undo(self, turn_id: int, act_id: int) -> int:
+        return self.recorder.undo(turn_id, act_id)
+
+    # --- inner ------------------------------------------------------------------------------------------------
+
+    def _draft(
+        self, turn_id: int, messages: Sequence[Message], *, drafts: int, explore: bool, seed: int | None
+    ) -> Proposal:
+        first_seed = secrets.randbelow(2**31) if seed is None else seed
+        requests = [
+            DraftRequest(first_seed + i, self._latent(messages, first_seed + i, explore=explore)) for i in range(drafts)
+        ]
+        draft_ids = [
+            self.store.add_draft(
+                turn_id,
+                side=side,
+                z=None if request.z is None else [float(v) for v in request.z],
+                encoder_id=self.voice.encoder_id,
+                backbone_id=self.decoder.backbone_id,
+                sampling=self.sampling,
+                seed=request.seed,
+            )
+            for side, request in enumerate(requests)
+        ]
+        return Proposal(
+            self.store,
+            self.decoder,
+            turn_id=turn_id,
+            messages=messages,
+            draft_ids=draft_ids,
+            requests=requests,
+            sampling=self.sampling,
+        )
+
+    def _latent(self, messages: Sequence[Message], seed: int, *, explore: bool) -> Latent | None:
+        encoder = self.voice.encoder
+        if encoder is None:
+            return None
+        return encoder.sample(messages, seed) if explore else encoder.mean(messages)
+
+    def _messages(self, conversation_id: int, prompt: str, *, cut: bool) -> list[Message]:
+        """The conversation so far and the prompt; the oldest exchanges go first when it gets too long."""
+        exchanges: list[list[Message]] = []
+        for turn in self.store.turns(conversation_id):
+            kept = self.store.accepted_text(turn.id)
+            if kept:
+                exchanges.append([Message("user", turn.prompt), Message("assistant", kept)])
+        room = self.decoder.room_tokens(self.sampling)
+        while True:
+            messages = [m for exchange in exchanges for m in exchange] + [Message("user", prompt)]
+            tokens = self.decoder.count_tokens(messages)
+            if tokens <= room:
+                return messages
+            if exchanges:
+                exchanges.pop(0)
+            elif cut:
+                prompt = without_middle(prompt, keep=0.95 * room / tokens)
+            else:
+                raise PromptTooLongError(
+                    f"The text is too long: {tokens} tokens, {room} fit. Shorten it, or let PenPal cut its middle.",
+                    tokens=tokens,
+                    room_tokens=room,
+                )
+
+
+def without_middle(text: str, *, keep: float) -> str:
+    """The start and the end of a text: the instruction often stands at one of them."""
+    half = int(len(text) * keep / 2)
+    return f"{text[:half].rstrip()}\n[…]\n{text[len(text) - half :].lstrip()}"

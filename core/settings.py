@@ -1,0 +1,72 @@
+"""What a person may set, read once at the edge: environment before file before defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from core.errors import UsageError
+from core.paths import Home
+from core.protocols import Sampling
+
+
+class DraftSettings(BaseModel):
+    """How drafts are written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(0.8, ge=0, le=2)
+    """0 always takes the most probable word."""
+    top_p: float = Field(0.95, gt=0, le=1)
+    min_p: float = Field(0.05, ge=0, lt=1)
+    max_tokens: int = Field(160, ge=1, le=1024)
+    """The longest draft."""
+
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.min_p, self.max_tokens)
+
+
+class Settings(BaseSettings):
+    """`PENPAL_HOME/config.toml`, overridden by `PENPAL_DRAFTS__TEMPERATURE` and the like."""
+
+    model_config = SettingsConfigDict(env_prefix="PENPAL_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    drafts: DraftSettings = DraftSettings()
+    backbone: Path | None = None
+    """A GGUF of your own; without it the embedded backbone."""
+    clap: Path | None = None
+    """The CLaP weights that belong to your own backbone."""
+    theme: Literal["dark", "light"] = "dark"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def read_settings(home: Home) -> Settings:
+    """Raises UsageError, naming the setting, when the file or the environment holds something else."""
+    try:
+        source = TomlConfigSettingsSource(Settings, toml_file=home.config_file)
+        return Settings(**source())
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"Setting '{name}' ({home.config_file} or the environment): {first['msg']}.") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{home.config_file} cannot be read: {error}.") from error
+
+
+def offline() -> None:
+    """Hub libraries never ask the network unless the person asked for a download."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -1,0 +1,395 @@
+"""The one lasting state: a SQLite file behind this class, migrated when it is opened. SQL appears nowhere else.
+
+Identity: a draft is its row; its text is final once its status is no longer 'writing'. What the person did is in
+`feedback`, which only ever grows. Weights lie beside the database as files that it names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlite_utils import Database
+
+from core.errors import StoreError, UsageError
+from core.feedback import Act, ActKind, Draft, Pair, in_force, pairs_of_turn
+from core.migrations import migrations
+from core.protocols import Finish, Message, Sampling
+
+BUSY_TIMEOUT_S = 10.0
+Origin = Literal["chat", "rate", "write", "demo"]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    id: int
+    title: str
+    origin: str
+    created_utc: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One prompt of a conversation, with the messages the decoder saw."""
+
+    id: int
+    conversation_id: int
+    prompt: str
+    messages: tuple[Message, ...]
+    created_utc: str
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """A personal encoder as the database lists it."""
+
+    id: str
+    file: str
+    origin: str
+    parent_id: str | None
+    backbone_id: str
+    clap_id: str
+    pairs: int
+    status: str
+    report: dict[str, Any]
+    created_utc: str
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An encoder (None: the generic one) that became the active one, and why."""
+
+    encoder_id: str | None
+    reason: str
+    created_utc: str
+
+
+class Store:
+    """All reads and writes. Safe to call from several threads; each call is one transaction."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        """Opens or creates the file. Raises StoreError when it is locked, newer than this program, or no database."""
+        self._lock = threading.RLock()
+        with _readable_errors(path):
+            if path != ":memory:":
+                folder = Path(path).parent
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                Path(path).touch(mode=0o600)
+            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._db = Database(connection)
+            self._refuse_newer(path)
+            if path != ":memory:":
+                self._db.enable_wal()
+            if migrations.pending(self._db):
+                migrations.apply(self._db)
+        self._path = path
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # --- conversations, turns, drafts -------------------------------------------------------------------------
+
+    def add_conversation(self, title: str, *, origin: Origin) -> int:
+        return self._insert("conversations", {"title": title, "origin": origin, "created_utc": now_utc()})
+
+    def rename_conversation(self, conversation_id: int, title: str) -> None:
+        with self._transaction() as db:
+            db["conversations"].update(conversation_id, {"title": title})
+
+    def conversations(self, *, origin: Origin = "chat", limit: int = 200) -> list[Conversation]:
+        """Newest first."""
+        rows = self._rows(
+            "SELECT id, title, origin, created_utc FROM conversations WHERE origin = ? ORDER BY id DESC LIMIT ?",
+            [origin, limit],
+        )
+        return [Conversation(**row) for row in rows]
+
+    def add_turn(self, conversation_id: int, prompt: str, messages: Sequence[Message]) -> int:
+        return self._insert(
+            "turns",
+            {
+                "conversation_id": conversation_id,
+                "prompt": prompt,
+                "messages": json.dumps([asdict(m) for m in messages], ensure_ascii=False),
+                "created_utc": now_utc(),
+            },
+        )
+
+    def turns(self, conversation_id: int) -> list[Turn]:
+        """Oldest first."""
+        return [_turn(row) for row in self._rows("SELECT * FROM turns WHERE conversation_id = ?", [conversation_id])]
+
+    def own_prompts(self, *, limit: int = 200) -> list[str]:
+        """What the person asked for in chat and write, each once, newest first."""
+        rows = self._rows(
+            "SELECT turns.prompt FROM turns JOIN conversations ON conversations.id = turns.conversation_id "
+            "WHERE conversations.origin IN ('chat', 'write') GROUP BY turns.prompt ORDER BY max(turns.id) DESC LIMIT ?",
+            [limit],
+        )
+        return [str(row["prompt"]) for row in rows]
+
+    def turn(self, turn_id: int) -> Turn:
+        rows = self._rows("SELECT * FROM turns WHERE id = ?", [turn_id])
+        if not rows:
+            raise UsageError(f"There is no turn {turn_id}.")
+        return _turn(rows[0])
+
+    def add_draft(
+        self,
+        turn_id: int,
+        *,
+        side: int,
+        z: Sequence[float] | None,
+        encoder_id: str | None,
+        backbone_id: str,
+        sampling: Sampling,
+        seed: int,
+    ) -> int:
+        """A draft that is about to be written; its row exists before its first token."""
+        return self._insert(
+            "drafts",
+            {
+                "turn_id": turn_id,
+                "side": side,
+                "status": "writing",
+                "z": None if z is None else json.dumps([round(float(v), 6) for v in z]),
+                "encoder_id": encoder_id,
+                "backbone_id": backbone_id,
+                "sampling": json.dumps(asdict(sampling)),
+                "seed": seed,
+                "created_utc": now_utc(),
+            },
+        )
+
+    def save_partial(self, draft_id: int, text: str, tokens: int) -> None:
+        """Keeps what is written so far of a draft that is being written."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE drafts SET text = ?, tokens = ? WHERE id = ? AND status = 'writing'", [text, tokens, draft_id]
+            )
+
+    def finish_draft(self, draft_id: int, text: str, *, tokens: int, finish: Finish, duration_ms: int) -> None:
+        """Makes a draft final. A cancelled one keeps its partial text."""
+        status = {"cancelled": "cancelled", "": "failed"}.get(finish, "done")
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE drafts SET text = ?, tokens = ?, status = ?, finish = ?, duration_ms = ? "
+                "WHERE id = ? AND status = 'writing'",
+                [text, tokens, status, finish, duration_ms, draft_id],
+            )
+
+    def drafts(self, turn_id: int) -> list[Draft]:
+        """Left before right; drafts of a redo after those they replace."""
+        return [_draft(row) for row in self._rows("SELECT * FROM drafts WHERE turn_id = ? ORDER BY id", [turn_id])]
+
+    def draft(self, draft_id: int) -> Draft:
+        rows = self._rows("SELECT * FROM drafts WHERE id = ?", [draft_id])
+        if not rows:
+            raise UsageError(f"There is no draft {draft_id}: 'penpal write --json' prints the ids of its drafts.")
+        return _draft(rows[0])
+
+    # --- what the person did ----------------------------------------------------------------------------------
+
+    def add_act(
+        self,
+        kind: ActKind,
+        turn_id: int,
+        *,
+        draft_id: int | None = None,
+        other_draft_id: int | None = None,
+        text: str | None = None,
+        undoes_id: int | None = None,
+    ) -> int:
+        return self._insert(
+            "feedback",
+            {
+                "kind": kind,
+                "turn_id": turn_id,
+                "draft_id": draft_id,
+                "other_draft_id": other_draft_id,
+                "text": text,
+                "undoes_id": undoes_id,
+                "created_utc": now_utc(),
+            },
+        )
+
+    def acts(self, turn_id: int) -> list[Act]:
+        """All acts of a turn in order, undone ones and undos included."""
+        return [_act(row) for row in self._rows("SELECT * FROM feedback WHERE turn_id = ? ORDER BY id", [turn_id])]
+
+    def accepted_text(self, turn_id: int) -> str | None:
+        """What the person kept: the accepted text, else the last edit, else the picked draft."""
+        found: dict[str, str] = {}
+        for act in in_force(self.acts(turn_id)):
+            if act.kind in ("accept", "edit") and act.text is not None:
+                found[act.kind] = act.text
+            elif act.kind == "pick" and act.draft_id is not None:
+                found["pick"] = self.draft(act.draft_id).text
+        return found.get("accept", found.get("edit", found.get("pick")))
+
+    def pairs(self, *, backbone_id: str) -> list[Pair]:
+        """Every preference pair that follows from the feedback on drafts of one backbone, oldest first."""
+        turn_ids = [row["turn_id"] for row in self._rows("SELECT DISTINCT turn_id FROM feedback ORDER BY turn_id", [])]
+        pairs: list[Pair] = []
+        for turn_id in turn_ids:
+            drafts = self.drafts(turn_id)
+            if all(draft.backbone_id == backbone_id for draft in drafts):
+                pairs += pairs_of_turn(self.turn(turn_id).messages, drafts, self.acts(turn_id))
+        return sorted(pairs, key=lambda pair: pair.act_id)
+
+    # --- encoders ---------------------------------------------------------------------------------------------
+
+    def add_encoder(self, record: EncoderRecord) -> None:
+        """Lists an encoder whose file has been written. The same file twice is one encoder."""
+        row = {**asdict(record), "report": json.dumps(record.report)}
+        with self._transaction() as db:
+            db["encoders"].insert(row, ignore=True)  # type: ignore[union-attr]
+
+    def encoders(self) -> list[EncoderRecord]:
+        """Oldest first."""
+        return [_encoder(row) for row in self._rows("SELECT * FROM encoders ORDER BY created_utc, rowid", [])]
+
+    def activate_encoder(self, encoder_id: str | None, reason: str) -> None:
+        """Makes an encoder the active one; None is the generic one. Earlier activations stay on record."""
+        self._insert("encoder_activations", {"encoder_id": encoder_id, "reason": reason, "created_utc": now_utc()})
+
+    def active_encoder(self) -> EncoderRecord | None:
+        """None while the generic one is active."""
+        history = self.activation_history()
+        return next((e for e in self.encoders() if history and e.id == history[-1].encoder_id), None)
+
+    def activation_history(self) -> list[Activation]:
+        """Oldest first."""
+        rows = self._rows("SELECT encoder_id, reason, created_utc FROM encoder_activations ORDER BY id", [])
+        return [Activation(**row) for row in rows]
+
+    # --- small things -----------------------------------------------------------------------------------------
+
+    def keep_unsaved(self, place: str, text: str) -> None:
+        """Remembers text that the person is typing; empty text forgets the place."""
+        with self._transaction() as db:
+            if text:
+                row = {"place": place, "text": text, "updated_utc": now_utc()}
+                db["unsaved_texts"].upsert(row, pk="place")  # type: ignore[union-attr]
+            else:
+                db.execute("DELETE FROM unsaved_texts WHERE place = ?", [place])
+
+    def unsaved(self, place: str) -> str:
+        rows = self._rows("SELECT text FROM unsaved_texts WHERE place = ?", [place])
+        return str(rows[0]["text"]) if rows else ""
+
+    def last_unsaved_place(self) -> str:
+        """Where the person typed last what is still unsaved; empty if nothing is."""
+        rows = self._rows("SELECT place FROM unsaved_texts ORDER BY updated_utc DESC LIMIT 1", [])
+        return str(rows[0]["place"]) if rows else ""
+
+    def add_backbone(self, backbone_id: str, path: Path) -> None:
+        with self._transaction() as db:
+            row = {"id": backbone_id, "path": str(path), "added_utc": now_utc()}
+            db["backbones"].upsert(row, pk="id")  # type: ignore[union-attr]
+
+    def add_parity_check(self, runtime: str, backbone_id: str, clap_id: str, kl: float, passed: bool) -> None:
+        row = {"runtime": runtime, "backbone_id": backbone_id, "clap_id": clap_id, "kl": kl, "passed": passed}
+        self._insert("parity_checks", {**row, "created_utc": now_utc()})
+
+    def parity_passed(self, runtime: str, backbone_id: str, clap_id: str) -> bool | None:
+        """The last check of this runtime with these weights; None if there was none."""
+        rows = self._rows(
+            "SELECT passed FROM parity_checks WHERE runtime = ? AND backbone_id = ? AND clap_id = ? "
+            "ORDER BY id DESC LIMIT 1",
+            [runtime, backbone_id, clap_id],
+        )
+        return bool(rows[0]["passed"]) if rows else None
+
+    def counts(self) -> dict[str, int]:
+        """Rows per table, for `doctor`."""
+        tables = ("conversations", "turns", "drafts", "feedback", "encoders")
+        return {table: int(self._rows(f"SELECT count(*) AS n FROM {table}", [])[0]["n"]) for table in tables}
+
+    def check(self) -> list[str]:
+        """What is wrong with the file: damaged pages, rows that point to nothing. Empty when it is healthy."""
+        found = [str(row["integrity_check"]) for row in self._rows("PRAGMA integrity_check", [])]
+        dangling = self._rows("PRAGMA foreign_key_check", [])
+        return [line for line in found if line != "ok"] + [
+            f"row {row['rowid']} of {row['table']} points to a missing row of {row['parent']}" for row in dangling
+        ]
+
+    # --- inner ------------------------------------------------------------------------------------------------
+
+    def _refuse_newer(self, path: Path | str) -> None:
+        known = {migration.name for migration in migrations._migrations}
+        unknown = sorted(applied.name for applied in migrations.applied(self._db) if applied.name not in known)
+        if unknown:
+            raise StoreError(
+                f"{path} was written by a newer PenPal (it has '{unknown[-1]}'): update PenPal. Nothing was changed."
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Database]:
+        with self._lock, _readable_errors(self._path), self._db.atomic():
+            yield self._db
+
+    def _insert(self, table: str, row: dict[str, Any]) -> int:
+        with self._transaction() as db:
+            return int(db[table].insert(row).last_pk)  # type: ignore[union-attr, arg-type]
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        with self._lock, _readable_errors(self._path):
+            return list(self._db.query(sql, values))
+
+
+def now_utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def _readable_errors(path: Path | str) -> Iterator[None]:
+    """SQLite's and the disk's errors as one line that says what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text:
+            raise StoreError(f"{path} is locked by another program: close it and try again.") from error
+        if "full" in text:
+            raise StoreError(f"The disk is full: {path} could not be written. Free some space; nothing was lost.") from error
+        if "readonly" in text or "unable to open" in text:
+            raise StoreError(f"{path} cannot be opened for writing: check its permissions, or set PENPAL_HOME.") from error
+        raise StoreError(f"{path}: {text}.") from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        raise StoreError(f"{path} is not a PenPal database, or it is damaged ({error}).") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be used: {os.strerror(error.errno or 0)}. Set PENPAL_HOME elsewhere.") from error
+
+
+def _turn(row: dict[str, Any]) -> Turn:
+    messages = tuple(Message(**m) for m in json.loads(row["messages"]))
+    return Turn(row["id"], row["conversation_id"], row["prompt"], messages, row["created_utc"])
+
+
+def _draft(row: dict[str, Any]) -> Draft:
+    z = tuple(json.loads(row["z"])) if row["z"] else None
+    return Draft(
+        id=row["id"], turn_id=row["turn_id"], side=row["side"], text=row["text"], status=row["status"], z=z,
+        encoder_id=row["encoder_id"], backbone_id=row["backbone_id"], seed=row["seed"], tokens=row["tokens"],
+    )  # fmt: skip
+
+
+def _act(row: dict[str, Any]) -> Act:
+    return Act(**{name: row[name] for name in Act.__dataclass_fields__})
+
+
+def _encoder(row: dict[str, Any]) -> EncoderRecord:
+    return EncoderRecord(**{**row, "report": json.loads(row["report"])})

@@ -1,0 +1,1 @@
+"""A trained encoder to a file that another machine reads."""

@@ -1,0 +1,128 @@
+"""A pack: one personal encoder in one file, for another PENPAL_HOME with the same backbone and CLaP.
+
+A pack is what an encoder in `PENPAL_HOME/encoders` is too: safetensors with a JSON `about` in the header. Only its
+manifest is stricter. Nothing in it is run, and nothing is believed before it was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from core.errors import PackError
+from core.store import EncoderRecord, Store, now_utc
+from exporters.manifest import SHOWN, Manifest, manifest_of, read_manifest
+from models.checkpoint import write_atomically
+from models.personal_encoder import ShiftEncoder
+
+MAX_BYTES = 1_000_000
+"""A pack of this capacity has about 2 kB; anything far larger is something else."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A checked pack, in memory."""
+
+    manifest: Manifest
+    encoder: ShiftEncoder
+    data: bytes
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def export_pack(record: EncoderRecord, encoders: Path, destination: Path, *, latent_size: int) -> Manifest:
+    """Writes a pack of an encoder that lies in the folder `encoders`. Raises PackError when it is damaged."""
+    source = encoders / record.file
+    encoder, about = ShiftEncoder.load(source, latent_size=latent_size)
+    # One that came as a pack leaves with the card it came with.
+    manifest = read_manifest(about, source=str(source)) if record.origin == "imported" else manifest_of(record)
+    encoder.save(destination, manifest.about())
+    return manifest
+
+
+def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int) -> Pack:
+    """Raises PackError when the file is missing, damaged, not a pack, or made for another backbone or CLaP."""
+    data = _bytes(path)
+    header = _header(data, path)
+    manifest = read_manifest(_about(header, path), source=str(path))
+    for what, theirs, ours in (("backbone", manifest.backbone, backbone_id), ("CLaP", manifest.clap, clap_id)):
+        if theirs != ours:
+            raise PackError(
+                f"{path} was made for {what} {theirs[:SHOWN]}, this home has {what} {ours[:SHOWN]}: "
+                "it can only be used where it was made for."
+            )
+    for name, entry in header.items():
+        if name != "__metadata__" and (not isinstance(entry, dict) or entry.get("dtype") != "F32"):
+            raise PackError(f"{path} is damaged: {ascii(name)[:40]} is not float32.")
+    try:
+        arrays = load(data)
+    except (SafetensorError, ValueError) as error:
+        raise PackError(f"{path} is damaged: its numbers cannot be read.") from error
+    return Pack(manifest, ShiftEncoder.from_arrays(arrays, latent_size=latent_size, source=str(path)), data)
+
+
+def import_pack(pack: Pack, store: Store, encoders: Path) -> EncoderRecord:
+    """Keeps a pack as an encoder of this home, without activating it. The same pack twice is one encoder."""
+    file = f"{pack.id}.safetensors"
+    write_atomically(encoders / file, pack.data)
+    record = EncoderRecord(
+        id=pack.id,
+        file=file,
+        origin="imported",
+        parent_id=None,
+        backbone_id=pack.manifest.backbone,
+        clap_id=pack.manifest.clap,
+        pairs=pack.manifest.pairs,
+        status="kept",
+        report={"accuracy": pack.manifest.accuracy, "created": pack.manifest.created, "card": pack.manifest.card},
+        created_utc=now_utc(),
+    )
+    store.add_encoder(record)
+    return record
+
+
+def _bytes(path: Path) -> bytes:
+    """The whole file, unless it is far too large to be a pack."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PackError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) > MAX_BYTES:
+        raise PackError(f"{path} is not a PenPal encoder: it is larger than {MAX_BYTES // 1000} kB.")
+    return data
+
+
+def _header(data: bytes, path: Path) -> dict[str, Any]:
+    """The JSON at the start of a safetensors file: its length in 8 bytes, then the text."""
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > len(data) - 8:
+        raise PackError(f"{path} is not a PenPal encoder, or it was cut short.")
+    header = _json(data[8 : 8 + size], path)
+    if not isinstance(header, dict):
+        raise PackError(f"{path} is not a PenPal encoder, or it is damaged.")
+    return header
+
+
+def _about(header: dict[str, Any], path: Path) -> object:
+    metadata = header.get("__metadata__")
+    about = metadata.get("about") if isinstance(metadata, dict) else None
+    if not isinstance(about, str):
+        raise PackError(f"{path} is not a PenPal encoder: use a file that 'penpal export' wrote.")
+    return _json(about.encode("utf-8", "replace"), path)
+
+
+def _json(text: bytes, path: Path) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PackError(f"{path} is not a PenPal encoder, or it is damaged.") from error

@@ -1,0 +1,237 @@
+"""Drafts with llama.cpp: one prompt prefill, any number of latents, all drafts decoded in one batch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import LatentStateError, PromptTooLongError, UsageError
+from core.protocols import Chunk, DraftRequest, Latent, Likelihood, Message, Sampling
+from models.backbone import ChatTemplate
+from models.draft_text import DraftText
+from models.latent_kv import LatentAdapter, StateLayout
+from models.llama_runtime import Entry, LlamaContext, LlamaModel, TokenSampler
+
+MAX_DRAFTS = 8
+CONTEXT_TOKENS = 4096
+PREFILL_TOKENS = 128
+"""Prompt tokens between two looks at `cancelled`: about 100 ms on two cores."""
+PROMPT = 0
+"""Sequence of the prompt. Drafts are 1 .. MAX_DRAFTS, their latents lie in the sequences after these."""
+
+
+@dataclass
+class _Draft:
+    index: int
+    sequence: int
+    position: int
+    token: int
+    text: DraftText
+    sampler: TokenSampler
+
+
+class LlamaDecoder:
+    """A `Decoder` over a GGUF. Latent entries are f16, restored into sequences of their own and read back."""
+
+    def __init__(
+        self,
+        model: LlamaModel,
+        template: ChatTemplate,
+        adapter: LatentAdapter | None,
+        *,
+        backbone_id: str,
+        context_tokens: int = CONTEXT_TOKENS,
+        flash_attention: bool = True,
+    ) -> None:
+        """Without an adapter only drafts of the untouched backbone can be made."""
+        self._model, self._template, self._adapter = model, template, adapter
+        self._backbone_id = backbone_id
+        self._context = LlamaContext(
+            model,
+            tokens=min(context_tokens, model.trained_context_tokens),
+            sequences=1 + 2 * MAX_DRAFTS,
+            unified=True,
+            flash_attention=flash_attention,
+        )
+        self._lock = threading.Lock()
+        self._prompt_ids: list[int] = []
+        self._layout = self._read_layout() if adapter else None
+
+    @property
+    def backbone_id(self) -> str:
+        return self._backbone_id
+
+    @property
+    def device(self) -> str:
+        return f"llama.cpp on {self._context.threads} CPU threads"
+
+    @property
+    def has_latents(self) -> bool:
+        return self._layout is not None
+
+    def room_tokens(self, sampling: Sampling) -> int:
+        latent = self._adapter.positions if self._adapter else 0
+        return self._context.tokens - MAX_DRAFTS * (sampling.max_tokens + latent + 1)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return len(self._ids(messages))
+
+    def generate(
+        self,
+        messages: Sequence[Message],
+        requests: Sequence[DraftRequest],
+        sampling: Sampling,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        on_prefill: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Chunk]:
+        if not 1 <= len(requests) <= MAX_DRAFTS:
+            raise UsageError(f"Between 1 and {MAX_DRAFTS} drafts can be made at once, not {len(requests)}.")
+        with self._lock:
+            ids = self._checked(messages, sampling)
+            drafts: list[_Draft] = []
+            try:
+                if not self._prefill(ids, cancelled, on_prefill):
+                    yield from (Chunk(i, "", 0, "cancelled") for i in range(len(requests)))
+                    return
+                for i, request in enumerate(requests):
+                    sequence, position = self._branch(i, request.z, len(ids) - 1)
+                    text, sampler = DraftText(sampling), TokenSampler(sampling, request.seed)
+                    drafts.append(_Draft(i, sequence, position, ids[-1], text, sampler))
+                yield from self._decode_all(drafts, cancelled)
+            finally:
+                for draft in drafts:
+                    draft.sampler.close()
+                self._forget_branches()
+
+    def log_probs(self, messages: Sequence[Message], response: str, z: Latent | None) -> NDArray[np.float32]:
+        with self._lock:
+            return np.concatenate(list(self._scored(messages, response, z)))
+
+    def likelihood(self, messages: Sequence[Message], response: str, z: Latent | None = None) -> Likelihood:
+        ids = self._model.tokenize(response)
+        with self._lock:
+            rows = (row for block in self._scored(messages, response, z) for row in block)
+            return Likelihood(-float(sum(row[i] for row, i in zip(rows, ids, strict=True))), len(ids))
+
+    def close(self) -> None:
+        self._context.close()
+        self._model.close()
+
+    # --- inner ------------------------------------------------------------------------------------------------
+
+    def _ids(self, messages: Sequence[Message]) -> list[int]:
+        return self._model.tokenize(self._template.render(messages))
+
+    def _checked(self, messages: Sequence[Message], sampling: Sampling) -> list[int]:
+        ids, room = self._ids(messages), self.room_tokens(sampling)
+        if len(ids) > room:
+            raise PromptTooLongError(
+                f"The text is too long: {len(ids)} tokens, {room} fit. Shorten it, or let PenPal cut it.",
+                tokens=len(ids),
+                room_tokens=room,
+            )
+        return ids
+
+    def _prefill(
+        self, ids: list[int], cancelled: Callable[[], bool], on_prefill: Callable[[int, int], None]
+    ) -> bool:
+        """Brings all prompt tokens but the last into the cache, reusing the common start; False when cancelled."""
+        target = ids[:-1]
+        known = 0
+        while known < min(len(target), len(self._prompt_ids)) and target[known] == self._prompt_ids[known]:
+            known += 1
+        self._context.forget(PROMPT, from_position=known)
+        self._prompt_ids = target[:known]
+        for start in range(known, len(target), PREFILL_TOKENS):
+            if cancelled():
+                return False
+            block = target[start : start + PREFILL_TOKENS]
+            self._context.decode([Entry(t, start + i, PROMPT) for i, t in enumerate(block)])
+            self._prompt_ids = target[: start + len(block)]
+            on_prefill(start + len(block) - known, len(target) - known)
+        return True
+
+    def _branch(self, index: int, z: Latent | None, start: int) -> tuple[int, int]:
+        """A sequence that sees the prompt and one latent; returns it and the position of the prompt's last token."""
+        sequence = 1 + index
+        self._context.share(PROMPT, sequence)
+        if z is None:
+            return sequence, start
+        if self._adapter is None or self._layout is None:
+            raise LatentStateError("This backbone has no latent space: only generic drafts can be made.")
+        latent = 1 + MAX_DRAFTS + index
+        keys, values = self._adapter.entries(z, start)
+        blob = self._layout.filled(keys, values, start)
+        self._context.restore(latent, blob)
+        if self._context.state(latent) != blob:
+            raise LatentStateError("llama.cpp restored other latent entries than it was given.")
+        self._context.share(latent, sequence)
+        return sequence, start + self._adapter.positions
+
+    def _decode_all(self, drafts: list[_Draft], cancelled: Callable[[], bool]) -> Iterator[Chunk]:
+        while live := [draft for draft in drafts if not draft.text.finish]:
+            if cancelled():
+                for draft in live:
+                    yield Chunk(draft.index, draft.text.end("cancelled"), draft.text.tokens, "cancelled")
+                return
+            self._context.decode([Entry(d.token, d.position, d.sequence, True) for d in live])
+            for row, draft in enumerate(live):
+                draft.token = draft.sampler.draw(self._context, row)
+                draft.position += 1
+                if self._model.ends_text(draft.token):
+                    text = draft.text.end("stop")
+                else:
+                    text = draft.text.add(self._model.piece(draft.token))
+                if text or draft.text.finish:
+                    yield Chunk(draft.index, text, draft.text.tokens, draft.text.finish)
+
+    def _scored(self, messages: Sequence[Message], response: str, z: Latent | None) -> Iterator[NDArray[np.float32]]:
+        """Log-probabilities [t, V] before the response's tokens, in blocks of t tokens."""
+        prompt, ids = self._ids(messages), self._model.tokenize(response)
+        if len(prompt) + len(ids) + MAX_DRAFTS > self._context.tokens:
+            raise PromptTooLongError(
+                f"The text is too long: {len(prompt) + len(ids)} tokens, {self._context.tokens} fit.",
+                tokens=len(prompt) + len(ids),
+                room_tokens=self._context.tokens,
+            )
+        try:
+            self._prefill(prompt, lambda: False, lambda done, total: None)
+            sequence, position = self._branch(0, z, len(prompt) - 1)
+            tokens = [prompt[-1], *ids[:-1]]
+            for start in range(0, len(tokens), PREFILL_TOKENS):
+                block = tokens[start : start + PREFILL_TOKENS]
+                self._context.decode([Entry(t, position + start + i, sequence, True) for i, t in enumerate(block)])
+                logits = np.stack([self._context.logits(i) for i in range(len(block))])
+                yield log_softmax(logits)
+        finally:
+            self._forget_branches()
+
+    def _forget_branches(self) -> None:
+        for sequence in range(1, 1 + 2 * MAX_DRAFTS):
+            self._context.forget(sequence)
+
+    def _read_layout(self) -> StateLayout:
+        """Parses the state of P decoded tokens; the context is empty before and after."""
+        assert self._adapter is not None
+        cells = self._adapter.positions
+        latent = 1 + MAX_DRAFTS
+        self._context.decode([Entry(0, i, latent) for i in range(cells)])
+        template = self._context.state(latent)
+        self._context.forget()
+        return StateLayout.parse(
+            template,
+            layers=self._model.layers,
+            cells=cells,
+            row_values=self._model.kv_heads * self._model.head_size,
+        )
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over the last axis."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
