@@ -115,20 +115,24 @@ class PenPal:
         encoder, _ = ShiftEncoder.load(path, latent_size=self.clap.latent_size)
         return Voice(encoder, record.id)
 
+    @cached_property
+    def runtime(self) -> str:
+        """What parity depends on besides the weights."""
+        return f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
+
     def latents_trusted(self) -> bool:
         """Compares llama.cpp with the reference once per version of it, and remembers the result."""
         if not self.decoder.has_latents:
             return False
-        runtime = f"llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
-        passed = self.store.parity_passed(runtime, self.backbone.id, self.clap.id)
+        passed = self.store.parity_passed(self.runtime, self.backbone.id, self.clap.id)
         if passed is None:
             from models.parity import parity_with_reference
 
             parity = parity_with_reference(self.decoder, self.clap.arrays)
             passed = parity.passed
-            self.store.add_parity_check(runtime, self.backbone.id, self.clap.id, parity.same, passed)
+            self.store.add_parity_check(self.runtime, self.backbone.id, self.clap.id, parity.same, passed)
         if not passed:
-            self.latents_off = f"{runtime} does not reproduce the reference drafts; run 'penpal doctor'."
+            self.latents_off = f"{self.runtime} does not reproduce the reference drafts; run 'penpal doctor'."
         return passed
 
     def writer(self, *, generic: bool = False, sampling: Sampling | None = None) -> Writer:

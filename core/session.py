@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core.errors import PromptTooLongError, UsageError
-from core.feedback import ActKind, Draft, beside_each_other
+from core.feedback import ActKind, Draft
 from core.protocols import Chunk, Decoder, DraftRequest, Latent, Message, PersonalEncoder, Sampling
 from core.recorder import Recorder
 from core.store import Origin, Store
@@ -127,7 +127,9 @@ class Writer:
         turn_id = self.store.add_turn(conversation_id, messages[-1].content, messages)
         return self._draft(turn_id, messages, drafts=drafts, explore=explore, seed=seed)
 
-    def propose_again(self, turn_id: int, *, drafts: int = 2, explore: bool = True, seed: int | None = None) -> Proposal:
+    def propose_again(
+        self, turn_id: int, *, drafts: int = 2, explore: bool = True, seed: int | None = None
+    ) -> Proposal:
         """Redo: new drafts for the same prompt; the ones before are marked as not good enough."""
         for draft in self.latest_drafts(turn_id):
             self.recorder.redo(draft.id)

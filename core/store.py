@@ -362,16 +362,22 @@ def _readable_errors(path: Path | str) -> Iterator[None]:
         if "locked" in text:
             raise StoreError(f"{path} is locked by another program: close it and try again.") from error
         if "full" in text:
-            raise StoreError(f"The disk is full: {path} could not be written. Free some space; nothing was lost.") from error
+            raise StoreError(
+                f"The disk is full: {path} could not be written. Free some space; nothing was lost."
+            ) from error
         if "readonly" in text or "unable to open" in text:
-            raise StoreError(f"{path} cannot be opened for writing: check its permissions, or set PENPAL_HOME.") from error
+            raise StoreError(
+                f"{path} cannot be opened for writing: check its permissions, or set PENPAL_HOME."
+            ) from error
         raise StoreError(f"{path}: {text}.") from error
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.IntegrityError):
             raise
         raise StoreError(f"{path} is not a PenPal database, or it is damaged ({error}).") from error
     except OSError as error:
-        raise StoreError(f"{path} cannot be used: {os.strerror(error.errno or 0)}. Set PENPAL_HOME elsewhere.") from error
+        raise StoreError(
+            f"{path} cannot be used: {os.strerror(error.errno or 0)}. Set PENPAL_HOME elsewhere."
+        ) from error
 
 
 def _turn(row: dict[str, Any]) -> Turn:

@@ -71,9 +71,10 @@ def dg_kld(posterior: Posterior, others: Posterior | None, *, samples: int = 16)
     mean, log_variance = posterior
     if others is not None:
         mean, log_variance = torch.cat([mean, others.mean]), torch.cat([log_variance, others.log_variance])
-    z = posterior.mean + torch.randn(samples, *posterior.mean.shape, device=mean.device) * (
-        posterior.log_variance / 2
-    ).exp()
+    z = (
+        posterior.mean
+        + torch.randn(samples, *posterior.mean.shape, device=mean.device) * (posterior.log_variance / 2).exp()
+    )
     log_q = -0.5 * ((z[:, :, None] - mean) ** 2 / log_variance.exp() + log_variance + math.log(2 * math.pi))
     log_aggregate = torch.logsumexp(log_q, 2) - math.log(len(mean))
     log_prior = -0.5 * (z**2 + math.log(2 * math.pi))

@@ -137,9 +137,7 @@ class LlamaDecoder:
             )
         return ids
 
-    def _prefill(
-        self, ids: list[int], cancelled: Callable[[], bool], on_prefill: Callable[[int, int], None]
-    ) -> bool:
+    def _prefill(self, ids: list[int], cancelled: Callable[[], bool], on_prefill: Callable[[int, int], None]) -> bool:
         """Brings all prompt tokens but the last into the cache, reusing the common start; False when cancelled."""
         target = ids[:-1]
         known = 0

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from llama_cpp import llama_cpp as lib
@@ -210,3 +211,23 @@ class TokenSampler:
         if self._chain:
             lib.llama_sampler_free(self._chain)
             self._chain = None
+
+
+DENSE_TYPES = {"f16": 1, "bf16": 32}
+"""llama.cpp's file types without block quantization."""
+
+
+def write_dense_gguf(source: Path, target: Path, kind: Literal["f16", "bf16"]) -> Path:
+    """The same weights without block quantization. On CPUs with bf16 units, batches decode twice as fast as Q4_1."""
+    if target.exists():
+        return target
+    _start_backend()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    params = lib.llama_model_quantize_default_params()
+    params.ftype = DENSE_TYPES[kind]
+    params.allow_requantize = True
+    partial = target.with_suffix(".partial")
+    if status := lib.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)):
+        raise BackboneError(f"llama.cpp could not convert {source} to {kind} (status {status}): is the disk full?")
+    os.replace(partial, target)
+    return target

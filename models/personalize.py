@@ -109,11 +109,11 @@ class PosteriorEncoder:
         layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
         config = LlamaConfig(**llama_shape(self._tokenizer))
         config._attn_implementation = "sdpa"
-        self._encoder = LatentEncoder(
+        self.encoder = LatentEncoder(
             config, token_embedding(backbone, cache_file), latent_size=latent_size, layers=layers
         )
-        self._encoder.load_state_dict(state)
-        self._encoder.eval()
+        self.encoder.load_state_dict(state)
+        self.encoder.eval()
 
     @torch.no_grad()
     def posteriors(
@@ -124,7 +124,7 @@ class PosteriorEncoder:
         order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
         parts: list[Posterior] = []
         for start in range(0, len(order), ENCODE_BATCH):
-            parts.append(self._encoder([pairs[i] for i in order[start : start + ENCODE_BATCH]]))
+            parts.append(self.encoder([pairs[i] for i in order[start : start + ENCODE_BATCH]]))
             progress((start + ENCODE_BATCH) / len(order))
         back = torch.tensor(order).argsort()
         return Posterior(torch.cat([p.mean for p in parts])[back], torch.cat([p.log_variance for p in parts])[back])
@@ -245,9 +245,7 @@ def train_shift(data: EncodedPairs, config: LearnConfig) -> Posterior:
         if config.known_weight and len(known):
             known_ratio = latent_dpo.log_density(known, person) - latent_dpo.log_density(known, prior)
             margin = config.beta * (known_ratio[:, 0] - known_ratio[:, 1])
-            loss = loss - config.known_weight * (
-                data.weight[has_known] * torch.nn.functional.logsigmoid(margin)
-            ).sum()
+            loss = loss - config.known_weight * (data.weight[has_known] * torch.nn.functional.logsigmoid(margin)).sum()
         loss = loss + config.prior_weight * latent_dpo.kl_to_prior(person)
         optimizer.zero_grad()
         loss.backward()

@@ -78,7 +78,11 @@ def draw_responses(row: PromptResponses, config: PretrainConfig, rng: random.Ran
 
 
 def warm_start(
-    encoder: LatentEncoder, lm: LlamaForCausalLM, rows: Sequence[PromptResponses], config: PretrainConfig, report: Report
+    encoder: LatentEncoder,
+    lm: LlamaForCausalLM,
+    rows: Sequence[PromptResponses],
+    config: PretrainConfig,
+    report: Report,
 ) -> None:
     """Trains the encoder alone, with a bag of words in the place of the language model."""
     bag = clap.BagOfWords(lm, latent_size=config.latent_size).to(lm.device)

@@ -57,7 +57,9 @@ class ResponseSampler:
         """`plain` + `hinted` responses for each prompt."""
         rng = random.Random(seed)
         rows = [
-            PromptResponses(p, self._ids(p), [""] * plain + rng.sample(STYLE_HINTS, hinted), [[] for _ in range(plain + hinted)])
+            PromptResponses(
+                p, self._ids(p), [""] * plain + rng.sample(STYLE_HINTS, hinted), [[] for _ in range(plain + hinted)]
+            )
             for p in prompts
         ]
         queue = [(i, k) for i, r in enumerate(rows) for k in range(len(r.hints))]

@@ -1,4 +1,4 @@
-"""The command line. One file per group of commands; heavy imports stay inside commands, so that help answers at once."""
+"""The command line: one file per group of commands. Heavy imports stay inside commands: help answers at once."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def main() -> None:
         _end("", 130)
     except BrokenPipeError:
         _end("", 1)
+    except UnicodeEncodeError:
+        _end("That text is not valid UTF-8.", 2)
     except OSError as error:
         _end(_told(error), 1)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import demo, doctor, feedback, learning, writing
+from app.cli import backbone, demo, doctor, feedback, learning, writing
 
 application = typer.Typer(
     name="penpal",
@@ -47,3 +47,4 @@ application.command("export")(learning.export)
 application.command("import")(learning.import_)
 application.command()(demo.demo)
 application.command()(doctor.doctor)
+application.add_typer(backbone.group, name="backbone")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.store import Store
 
 group = typer.Typer(
-    help="Tell PenPal what you think of a draft; 'penpal personalize' learns from it.", no_args_is_help=True
+    help="Tell PenPal what you think of a draft.\n\n'penpal personalize' learns from it.", no_args_is_help=True
 )
 
 DraftId = Annotated[int, typer.Argument(help="Number of the draft, as 'penpal write' printed it.", min=1)]

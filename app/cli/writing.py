@@ -28,13 +28,11 @@ TASKS_FOR_RATING = 200
 
 
 def chat() -> None:
-    """Write with PenPal: a prompt, two drafts side by side, pick one, edit it."""
-    _need_terminal("chat")
+    """Write with two drafts side by side: pick one, edit it."""
+    from app.tui import run_chat
     from app.wiring import open_penpal
 
     with closing(open_penpal()) as penpal:
-        from app.tui.app import run_chat
-
         run_chat(penpal)
 
 
@@ -48,15 +46,13 @@ def rate(
         ),
     ] = None,
 ) -> None:
-    """Teach PenPal your taste: pair after pair of drafts, one key each."""
-    _need_terminal("rate")
+    """Teach PenPal your taste: pairs of drafts, one key each."""
     from app.cli.prompts import read_prompts
+    from app.tui import run_rate
     from app.wiring import open_penpal
 
     wanted = read_prompts(prompts) if prompts else None
     with closing(open_penpal()) as penpal:
-        from app.tui.app import run_rate
-
         run_rate(penpal, wanted or _usual_prompts(penpal.store))
 
 
@@ -64,12 +60,17 @@ def write(
     prompt: Annotated[
         str, typer.Argument(help="What to write. Text piped in is put below it.", show_default=False)
     ] = "",
-    drafts: Annotated[int, typer.Option("-n", "--drafts", min=1, max=8, help="How many drafts to write.")] = 1,
+    drafts: Annotated[
+        int, typer.Option("-n", "--drafts", metavar="N", min=1, max=8, help="How many drafts to write.")
+    ] = 1,
     generic: Annotated[bool, typer.Option("--generic", help="Write without your personal voice.")] = False,
     json: AsJson = False,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="The same seed, the same drafts.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=2**31 - 1, help="The same seed, the same drafts.")
+    ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="The longest draft, in tokens (about 4 letters each).")
+        int | None,
+        typer.Option(metavar="N", min=1, max=1024, help="The longest draft, in tokens (about 4 letters each)."),
     ] = None,
     cut: Annotated[bool, typer.Option("--cut", help="Cut the middle out of a prompt that is too long.")] = False,
 ) -> None:
@@ -100,11 +101,6 @@ def write(
         _print_drafts(penpal, proposal, seconds, json=json, live=live)
     if stopped:
         raise typer.Exit(130)
-
-
-def _need_terminal(command: str) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(f"'penpal {command}' needs a terminal. In a script or a pipe, use 'penpal write'.")
 
 
 def _usual_prompts(store: Store) -> list[str]:
@@ -138,9 +134,7 @@ def _propose(writer: Writer, text: str, *, drafts: int, cut: bool, seed: int | N
         ) from error
 
 
-def _written(
-    proposal: Proposal, *, show: Callable[[str], None] | None, cancelled: Callable[[], bool]
-) -> list[float]:
+def _written(proposal: Proposal, *, show: Callable[[str], None] | None, cancelled: Callable[[], bool]) -> list[float]:
     """Writes all drafts to the end; returns after how many seconds each was finished."""
     started = time.monotonic()
     seconds = [0.0 for _ in proposal.draft_ids]

@@ -1,0 +1,112 @@
+"""What is now true of a turn: its drafts beside each other and what the person did with them. Read from the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.feedback import Act, beside_each_other, changed_words, in_force
+from core.store import Store, Turn
+
+
+@dataclass(frozen=True)
+class DraftView:
+    """One draft as the screen shows it."""
+
+    id: int
+    text: str
+    """What PenPal wrote."""
+    status: str
+    edited: Act | None = None
+    picked: bool = False
+    star: Act | None = None
+    unsaved_edit: str = ""
+    """An edit that was left without saving it."""
+
+    @property
+    def shown(self) -> str:
+        """The person's version when there is one."""
+        return self.text if self.edited is None or self.edited.text is None else self.edited.text
+
+
+@dataclass(frozen=True)
+class TurnView:
+    """One turn as the screen shows it."""
+
+    turn: Turn
+    drafts: tuple[DraftView, ...]
+    last_acts: tuple[Act, ...] = ()
+    """What one undo takes back: the last act, or the acts that one redo made."""
+    kept: str | None = None
+    """The accepted text; None while the person is still choosing."""
+    put_aside: bool = False
+
+    @property
+    def picked(self) -> DraftView | None:
+        return next((draft for draft in self.drafts if draft.picked), None)
+
+    @property
+    def redone(self) -> bool:
+        """The last thing that happened was a redo."""
+        return bool(self.last_acts) and self.last_acts[0].kind == "redo"
+
+    def about_kept(self) -> str:
+        """How the kept text came about, in a few words."""
+        if self.kept is None:
+            return "nothing kept"
+        source = next((draft for draft in self.drafts if draft.picked), None)
+        return "kept" if source is None or source.text == self.kept else f"kept, {diff_words(source.text, self.kept)}"
+
+
+def diff_words(before: str, after: str) -> str:
+    """An edit in a few words: '+3 −2 words'."""
+    added, removed = changed_words(before, after)
+    return f"+{added} −{removed} words" if added or removed else "unchanged"
+
+
+def place_of_edit(draft_id: int) -> str:
+    """Where the store keeps an edit that is being typed."""
+    return f"edit of draft {draft_id}"
+
+
+def read_turn(store: Store, turn: Turn) -> TurnView:
+    """The turn's state from its drafts and from all acts in force."""
+    all_acts = store.acts(turn.id)
+    acts = in_force(all_acts)
+    answer = next((act for act in reversed(acts) if act.kind in ("pick", "tie", "both_bad", "skip")), None)
+    accepted = next((act for act in reversed(acts) if act.kind == "accept"), None)
+    drafts = tuple(
+        DraftView(
+            draft.id,
+            draft.text,
+            draft.status,
+            edited=next((act for act in reversed(acts) if act.kind == "edit" and act.draft_id == draft.id), None),
+            picked=answer is not None and answer.kind == "pick" and answer.draft_id == draft.id,
+            star=next((act for act in reversed(acts) if act.kind == "star" and act.draft_id == draft.id), None),
+            unsaved_edit=store.unsaved(place_of_edit(draft.id)),
+        )
+        for draft in beside_each_other(store.drafts(turn.id), all_acts)
+    )
+    return TurnView(
+        turn,
+        drafts,
+        last_acts=_undone_together(acts, len(drafts)),
+        kept=accepted.text if accepted else None,
+        put_aside=answer is not None and answer.kind == "skip",
+    )
+
+
+def _undone_together(acts: list[Act], sides: int) -> tuple[Act, ...]:
+    if not acts or acts[-1].kind != "redo":
+        return tuple(acts[-1:])
+    redo: list[Act] = []
+    for act in reversed(acts):
+        if act.kind != "redo" or len(redo) == sides:
+            break
+        redo.append(act)
+    return tuple(redo)
+
+
+def read_conversation(store: Store, conversation_id: int) -> tuple[TurnView, ...]:
+    """All turns but those put aside, oldest first."""
+    turns = (read_turn(store, turn) for turn in store.turns(conversation_id))
+    return tuple(turn for turn in turns if not turn.put_aside)

@@ -1,0 +1,60 @@
+"""Where the person writes what they want. Enter sends; a paste never does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual import events
+from textual.binding import Binding
+from textual.message import Message
+from textual.widgets import TextArea
+
+from core.feedback import words
+
+
+class Composer(TextArea):
+    """A text area that grows with its text."""
+
+    BINDINGS = [
+        Binding("enter", "send", "send", id="composer.send", tooltip="Send the prompt; PenPal writes two drafts"),
+        Binding(
+            "ctrl+j,shift+enter",
+            "new_line",
+            "new line",
+            id="composer.new-line",
+            key_display="^j",
+            tooltip="Start a new line in the prompt (Shift+Enter too, where the terminal tells it from Enter)",
+        ),
+    ]
+
+    @dataclass
+    class Sent(Message):
+        """The person wants drafts for this prompt."""
+
+        prompt: str
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, placeholder="What would you like to write?", highlight_cursor_line=False, compact=True)
+        self.border_title = "your prompt"
+
+    async def _on_key(self, event: events.Key) -> None:
+        # TextArea takes Enter as a new line before bindings are asked; here the binding has the word.
+        if event.key in ("enter", "ctrl+j", "shift+enter"):
+            event.prevent_default()
+        else:
+            await super()._on_key(event)
+
+    def on_text_area_changed(self) -> None:
+        count = len(words(self.text))
+        self.border_subtitle = f"{count} word{'s' * (count != 1)}" if count else ""
+
+    def action_send(self) -> None:
+        self.post_message(self.Sent(self.text))
+
+    def action_new_line(self) -> None:
+        self.insert("\n")
+
+    def replace_text(self, text: str) -> None:
+        """Puts this text in, with the cursor at its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)

@@ -1,0 +1,128 @@
+"""Held-out numbers of a CLaP: does z say which response it came from, and does a z from the prior still draft well?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import LlamaForCausalLM
+
+from core.protocols import Decoder, Latent, Message, Sampling
+from models import clap
+from models.adapter import Adapter, prompt_cache
+from models.encoder import LatentEncoder, Posterior
+from models.fluency import perplexity, write_draft
+from models.sampling import PromptResponses
+
+ACTIVE_VARIANCE = 0.01
+"""A dimension is active when the posterior mean varies more than this over the data (arXiv 1509.00519, sec. 5.2)."""
+
+
+@dataclass(frozen=True)
+class ClapReport:
+    """All on prompts and responses that were never trained on. Perplexities are under the untouched backbone."""
+
+    prompts: int
+    contrastive_accuracy_k4: float
+    """Plain samples of one prompt, through the LM: the own latent makes the response more probable than 3 others do."""
+    contrastive_loss_k4: float
+    contrastive_accuracy_k4_styled: float
+    """The same where two of the four were asked for in a style."""
+    contrastive_loss_k4_styled: float
+    nll_per_token: float
+    nll_per_token_no_latent: float
+    dg_kld: float
+    active_dims: int
+    posterior_mean_norm: float
+    perplexity_own: float
+    perplexity_z0: float
+    perplexity_prior: float
+    perplexity_posterior: float
+    distinct_2_own: float
+    distinct_2_prior: float
+
+
+@torch.no_grad()
+def evaluate_likelihoods(
+    lm: LlamaForCausalLM, encoder: LatentEncoder, adapter: Adapter, rows: Sequence[PromptResponses]
+) -> dict[str, float]:
+    """The numbers that need the reference decoder's log-likelihoods."""
+    torch.manual_seed(0)
+    groups: dict[str, list[tuple[float, float]]] = {"": [], "_styled": []}
+    own_nll = bare_nll = tokens = 0.0
+    everything: list[Posterior] = []
+    for row in rows:
+        cache = prompt_cache(lm, row.prompt_ids[:-1])
+        plain = [y for hint, y in zip(row.hints, row.responses, strict=True) if not hint]
+        styled = [y for hint, y in zip(row.hints, row.responses, strict=True) if hint]
+        for name, responses in (("", plain[:4]), ("_styled", plain[:2] + styled[:2])):
+            if len(responses) < 4:
+                continue
+            posterior = encoder([(row.prompt_ids, y) for y in responses])
+            kv = adapter(posterior.sample())
+            table = clap.response_log_likelihood(
+                lm, row.prompt_ids, cache, [y for y in responses for _ in range(4)], kv.repeat(4, 1, 1, 1, 1, 1)
+            ).view(4, 4)
+            hits = (table.argmax(1) == torch.arange(4)).float().mean()
+            groups[name].append((hits.item(), clap.contrastive_loss(table).item()))
+            if not name:
+                everything.append(posterior)
+                own_nll -= table.diag().sum().item()
+                bare_nll -= without_latent(lm, row.prompt_ids, responses)
+                tokens += sum(map(len, responses))
+    aggregated = Posterior(*(torch.cat(parts) for parts in zip(*everything, strict=True)))
+    result = {
+        "nll_per_token": own_nll / tokens,
+        "nll_per_token_no_latent": bare_nll / tokens,
+        "dg_kld": clap.dg_kld(aggregated, None).item(),
+        "active_dims": int((aggregated.mean.var(0) > ACTIVE_VARIANCE).sum()),
+        "posterior_mean_norm": aggregated.mean.norm(dim=1).mean().item(),
+    }
+    for name, pairs in groups.items():
+        accuracy, loss = (sum(part) / len(part) for part in zip(*pairs, strict=True))
+        result |= {f"contrastive_accuracy_k4{name}": accuracy, f"contrastive_loss_k4{name}": loss}
+    return result
+
+
+def without_latent(lm: LlamaForCausalLM, prompt_ids: Sequence[int], responses: Sequence[Sequence[int]]) -> float:
+    """Summed log-likelihood of the responses under the untouched backbone, in nats."""
+    total = 0.0
+    for y in responses:
+        logits = lm(input_ids=torch.tensor([[*prompt_ids, *y]])).logits[0, len(prompt_ids) - 1 : -1].float()
+        total += torch.log_softmax(logits, -1)[torch.arange(len(y)), torch.tensor(y)].sum().item()
+    return total
+
+
+def evaluate_drafts(
+    decoder: Decoder,
+    prompts: Sequence[str],
+    latent_size: int,
+    posteriors: Sequence[Latent],
+    *,
+    sampling: Sampling,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, float]:
+    """Drafts of the backbone alone, with z = 0, with z from N(0, I) and from real posteriors, all read by the backbone."""
+    random = np.random.default_rng(0)
+    sources: dict[str, Callable[[int], Latent | None]] = {
+        "own": lambda i: None,
+        "z0": lambda i: np.zeros(latent_size, np.float32),
+        "prior": lambda i: random.standard_normal(latent_size, dtype=np.float32),
+        "posterior": lambda i: posteriors[i % len(posteriors)],
+    }
+    result: dict[str, float] = {}
+    for n, (name, latent) in enumerate(sources.items()):
+        drafts = [write_draft(decoder, [Message("user", p)], latent(i), sampling, i) for i, p in enumerate(prompts)]
+        result[f"perplexity_{name}"] = perplexity(decoder, drafts)
+        if name in ("own", "prior"):
+            result[f"distinct_2_{name}"] = distinct_2([draft.text for draft in drafts])
+        progress((n + 1) / len(sources))
+    return result
+
+
+def distinct_2(texts: Sequence[str]) -> float:
+    """Different word pairs as a share of all word pairs (Li et al., 2016)."""
+    pairs = [pair for text in texts for pair in zip(text.split(), text.split()[1:], strict=False)]
+    return len(set(pairs)) / max(1, len(pairs))
