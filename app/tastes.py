@@ -25,6 +25,7 @@ class Taste:
 
 
 def word_list(text: str) -> list[str]:
+    """Words in lower case."""
     return WORD.findall(text.lower())
 
 

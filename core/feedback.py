@@ -75,6 +75,7 @@ class _TurnActs:
 
 
 def words(text: str) -> list[str]:
+    """What an edit is counted in."""
     return text.split()
 
 

@@ -9,6 +9,7 @@ migrations = Migrations("penpal")
 
 @migrations()
 def m001_first_schema(db: Database) -> None:
+    """Drafts, feedback, encoders."""
     for statement in _FIRST_SCHEMA.strip().split(";\n\n"):
         db.execute(statement)
 

@@ -1,4 +1,4 @@
-"""What the core needs from models: a decoder that drafts and a personal encoder that leans. Values, no tensors' library."""
+"""What the core needs from models: a decoder that drafts, a personal encoder that leans; values only."""
 
 from __future__ import annotations
 

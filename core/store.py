@@ -30,6 +30,8 @@ Origin = Literal["chat", "rate", "write", "demo"]
 
 @dataclass(frozen=True)
 class Conversation:
+    """A thread of turns as the database lists it."""
+
     id: int
     title: str
     origin: str
@@ -349,6 +351,7 @@ class Store:
 
 
 def now_utc() -> str:
+    """The time as every table stores it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -375,9 +378,7 @@ def _readable_errors(path: Path | str) -> Iterator[None]:
             raise
         raise StoreError(f"{path} is not a PenPal database, or it is damaged ({error}).") from error
     except OSError as error:
-        raise StoreError(
-            f"{path} cannot be used: {os.strerror(error.errno or 0)}. Set PENPAL_HOME elsewhere."
-        ) from error
+        raise StoreError(f"{path}: {os.strerror(error.errno or 0)}. Set PENPAL_HOME elsewhere.") from error
 
 
 def _turn(row: dict[str, Any]) -> Turn:

@@ -67,7 +67,7 @@ def rotate(keys: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def latent_cache(lm: LlamaForCausalLM, prompt: Sequence[tuple[Tensor, Tensor]], kv: Tensor, start: int) -> DynamicCache:
-    """The prompt's cache (keys and values [1, G, X, d] per layer), B times, with latent entries [B, L, 2, G, P, d] after it.
+    """The prompt's cache (keys, values [1, G, X, d] per layer), B times, and latent entries [B, L, 2, G, P, d] after it.
 
     `start` is the position of the first latent entry: prompt tokens without the last one come before it.
     """

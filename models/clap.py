@@ -52,14 +52,13 @@ def response_log_likelihood(
     return torch.zeros(ids.shape, device=lm.device).masked_scatter(real, -token_nll).sum(1)
 
 
-def contrastive_loss(table: Tensor) -> Tensor:
-    """Mean of -log( p(y_k|x,z_k) / sum_j p(y_k|x,z_j) ). `table` [K, J]: log p(y_k | x, z_j), the own latent at column k
+def contrastive_loss(table: Tensor, *, own_first: bool = False) -> Tensor:
+    """Mean of -log( p(y_k|x,z_k) / sum_j p(y_k|x,z_j) ); `table` [K, J] holds log p(y_k | x, z_j).
 
-    for J = K, or at column 0 when only some negatives were computed (J < K).
+    The own latent stands in column k, or, where only some negatives were computed (`own_first`), in column 0.
     """
     log_share = F.log_softmax(table, 1)
-    own = log_share.diag() if table.shape[0] == table.shape[1] else log_share[:, 0]
-    return -own.mean()
+    return -(log_share[:, 0] if own_first else log_share.diag()).mean()
 
 
 def dg_kld(posterior: Posterior, others: Posterior | None, *, samples: int = 16) -> Tensor:

@@ -1,4 +1,4 @@
-"""Drafts with torch and transformers: the reference decoder, which CLaP trains through and llama.cpp is checked against."""
+"""Drafts with torch and transformers: the reference that llama.cpp is checked against."""
 
 from __future__ import annotations
 
@@ -140,8 +140,10 @@ class TorchDecoder:
                 shape = (len(latents), -1, -1, -1)
                 cache.update(keys.expand(shape).clone(), values.expand(shape).clone(), layer)
             return cache, start
-        assert self._adapter is not None and all(z is not None for z in latents)
-        kv = self._adapter(torch.from_numpy(np.stack([z for z in latents if z is not None])))
+        assert self._adapter is not None
+        known = [z for z in latents if z is not None]
+        assert len(known) == len(latents), "drafts with and without a latent in one batch"
+        kv = self._adapter(torch.from_numpy(np.stack(known)))
         return latent_cache(self._lm, prompt, kv, start), start + LATENT_POSITIONS
 
     @torch.no_grad()

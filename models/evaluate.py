@@ -104,7 +104,7 @@ def evaluate_drafts(
     sampling: Sampling,
     progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, float]:
-    """Drafts of the backbone alone, with z = 0, with z from N(0, I) and from real posteriors, all read by the backbone."""
+    """Drafts of the backbone alone, with z = 0, z from N(0, I) and from real posteriors, all read by the backbone."""
     random = np.random.default_rng(0)
     sources: dict[str, Callable[[int], Latent | None]] = {
         "own": lambda i: None,

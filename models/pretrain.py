@@ -113,6 +113,7 @@ def learning_rate_scale(step: int, config: PretrainConfig) -> float:
 
 
 def kld_weight(step: int, config: PretrainConfig) -> float:
+    """Weight of the DG-KLD: low, then a linear ramp, then high."""
     start, end = (share * config.steps for share in config.kld_ramp)
     low, high = config.kld_weight
     return low + (high - low) * min(1.0, max(0.0, (step - start) / (end - start)))
@@ -141,7 +142,7 @@ def step_losses(
     return {
         "nll": -table[:, 0].mean(),
         "nll_per_token": -table[:, 0].sum() / sum(map(len, responses)),
-        "contrastive": clap.contrastive_loss(table) if k > 2 else clap.contrastive_loss(table[:, :1]),
+        "contrastive": clap.contrastive_loss(table, own_first=True),
         "dg_kld": kld,
         "accuracy": (table[:, 0] > table[:, 1]).float().mean(),
     }

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, TextArea
 
+from app.tui.acts import in_words, keep, pick, save_edit, star, undo
 from app.tui.app import PenPalApp
 from app.tui.draft_stream import DraftStream
 from app.tui.screens.too_long import TooLongScreen
@@ -26,7 +27,7 @@ from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.thread import Thread
 from app.tui.widgets.title_bar import TitleBar
-from core.errors import PenPalError, PromptTooLongError, StoreError, UsageError
+from core.errors import PromptTooLongError, StoreError
 from core.session import Proposal, Writer
 from core.store import Store
 
@@ -156,8 +157,8 @@ class ChatScreen(Screen[None]):
             await asyncio.to_thread(stream.run, propose)
         except PromptTooLongError as error:
             self.app.push_screen(TooLongScreen(error), self._answer_too_long)
-        except PenPalError as error:
-            self.notice.say(str(error))
+        except Exception as error:
+            self.notice.say(in_words(error))
         if self.stream is stream:
             await self._written(stream)
 
@@ -328,8 +329,8 @@ class ChatScreen(Screen[None]):
                         await first()
                     await self._refresh()
                     then()
-                except PenPalError as error:
-                    self.notice.say(str(error))
+                except Exception as error:
+                    self.notice.say(in_words(error))
 
         self.run_worker(acting(), name="record an act", group="record")
 
@@ -446,8 +447,8 @@ class ChatScreen(Screen[None]):
         self.status.show("loading the backbone", busy=True, hint="you can type already")
         try:
             await self.app.writer()
-        except PenPalError as error:
-            self.notice.say(str(error))
+        except Exception as error:
+            self.notice.say(in_words(error))
             self.status.show("not ready", hint="sending a prompt tries again")
         else:
             await self._show_voice()
@@ -535,39 +536,3 @@ class ChatScreen(Screen[None]):
         self._quit_refused = True
         self.notice.say(f"{self.notice.text} ctrl+q again leaves without your last words.")
         return False
-
-
-def pick(writer: Writer, draft: DraftView) -> None:
-    """Prefers a draft; the same choice twice is one choice."""
-    if not draft.picked and draft.text.strip():
-        writer.pick(draft.id)
-
-
-def keep(writer: Writer, draft: DraftView) -> None:
-    """Keeps a draft as it is shown, and prefers it to the other one."""
-    if not draft.shown.strip():
-        raise UsageError("This draft is empty: there is nothing to keep. 'r' writes new ones.")
-    pick(writer, draft)
-    writer.accept(draft.id, draft.shown)
-
-
-def star(writer: Writer, turn: TurnView, draft: DraftView) -> None:
-    """Stars a draft, or takes its star away."""
-    if draft.star is None:
-        writer.star(draft.id)
-    else:
-        writer.undo(turn.turn.id, draft.star.id)
-
-
-def undo(writer: Writer, turn: TurnView | None) -> None:
-    """Takes back the last thing that happened in a turn."""
-    for act in turn.last_acts if turn is not None else ():
-        writer.undo(act.turn_id, act.id)
-
-
-def save_edit(writer: Writer, turn: TurnView, draft: DraftView, text: str) -> None:
-    """Stores the person's version; PenPal's own text again takes the version back."""
-    if text.rstrip() == draft.shown.rstrip():
-        return
-    if writer.edit(draft.id, text) is None and draft.edited is not None:
-        writer.undo(turn.turn.id, draft.edited.id)
