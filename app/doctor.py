@@ -129,7 +129,7 @@ def _compare_decoders(penpal: PenPal, report: DoctorReport) -> None:
         return  # _look_at_voice says why
     from models.backbone import ChatTemplate
     from models.decoder_torch import open_torch_decoder
-    from models.parity import parity_between
+    from models.parity import MAX_KL, MIN_CONTRAST, parity_between
 
     clap = penpal.clap
     template = ChatTemplate(penpal.backbone.metadata.get("tokenizer.chat_template"))
@@ -137,10 +137,15 @@ def _compare_decoders(penpal: PenPal, report: DoctorReport) -> None:
     parity = parity_between(reference, penpal.decoder, clap.latent_size)
     penpal.store.add_parity_check(penpal.runtime, penpal.backbone.id, clap.id, parity.same, parity.passed)
     report.parity_kl, report.other_latents_kl = parity.same, parity.other
-    if not parity.passed:
+    if parity.same >= MAX_KL:
         report.problems.append(
             "torch and llama.cpp do not write the same drafts on the same latents: until that is repaired, drafts are "
             "generic. Install the pinned llama-cpp-python again: 'make setup'."
+        )
+    elif not parity.passed:
+        report.problems.append(
+            f"Two latents write almost the same drafts: {parity.other:.4f} nats per token apart, "
+            f"{MIN_CONTRAST * parity.same:.4f} are needed. This CLaP was not trained enough, and drafts are generic."
         )
 
 

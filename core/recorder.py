@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UsageError
-from core.feedback import ActKind, Draft
+from core.feedback import ActKind, Draft, beside_each_other
 from core.store import Store
 
 
@@ -14,8 +14,8 @@ class Recorder:
         self._store = store
 
     def latest_drafts(self, turn_id: int) -> list[Draft]:
-        """The drafts now beside each other: the last one of each side."""
-        return list({draft.side: draft for draft in self._store.drafts(turn_id)}.values())
+        """The drafts now beside each other; after a redo is undone, those that it had replaced."""
+        return beside_each_other(self._store.drafts(turn_id), self._store.acts(turn_id))
 
     def pick(self, draft_id: int) -> int:
         """The person prefers this draft to the one beside it."""

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -79,7 +80,7 @@ class Store:
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         """Opens or creates the file. Raises StoreError when it is locked, newer than this program, or no database."""
-        self._lock = threading.RLock()
+        self._lock, self._path = threading.RLock(), path
         with _readable_errors(path):
             if path != ":memory:":
                 folder = Path(path).parent
@@ -90,10 +91,10 @@ class Store:
             self._db = Database(connection)
             self._refuse_newer(path)
             if path != ":memory:":
-                self._db.enable_wal()
-            if migrations.pending(self._db):
-                migrations.apply(self._db)
-        self._path = path
+                self._enable_wal()
+        if migrations.pending(self._db):
+            with self._transaction() as db:
+                migrations.apply(db)  # looks again at what is pending, now that no other program can migrate too
 
     def close(self) -> None:
         with self._lock:
@@ -106,7 +107,7 @@ class Store:
 
     def rename_conversation(self, conversation_id: int, title: str) -> None:
         with self._transaction() as db:
-            db["conversations"].update(conversation_id, {"title": title})
+            db["conversations"].update(conversation_id, {"title": title})  # type: ignore[union-attr]
 
     def conversations(self, *, origin: Origin = "chat", limit: int = 200) -> list[Conversation]:
         """Newest first."""
@@ -253,9 +254,7 @@ class Store:
 
     def add_encoder(self, record: EncoderRecord) -> None:
         """Lists an encoder whose file has been written. The same file twice is one encoder."""
-        row = {**asdict(record), "report": json.dumps(record.report)}
-        with self._transaction() as db:
-            db["encoders"].insert(row, ignore=True)  # type: ignore[union-attr]
+        self._merge("encoders", {**asdict(record), "report": json.dumps(record.report)}, "id", "NOTHING")
 
     def encoders(self) -> list[EncoderRecord]:
         """Oldest first."""
@@ -279,11 +278,12 @@ class Store:
 
     def keep_unsaved(self, place: str, text: str) -> None:
         """Remembers text that the person is typing; empty text forgets the place."""
-        with self._transaction() as db:
-            if text:
-                row = {"place": place, "text": text, "updated_utc": now_utc()}
-                db["unsaved_texts"].upsert(row, pk="place")  # type: ignore[union-attr]
-            else:
+        if text:
+            row = {"place": place, "text": text, "updated_utc": now_utc()}
+            changed = "UPDATE SET text = excluded.text, updated_utc = excluded.updated_utc"
+            self._merge("unsaved_texts", row, "place", changed)
+        else:
+            with self._transaction() as db:
                 db.execute("DELETE FROM unsaved_texts WHERE place = ?", [place])
 
     def unsaved(self, place: str) -> str:
@@ -296,9 +296,8 @@ class Store:
         return str(rows[0]["place"]) if rows else ""
 
     def add_backbone(self, backbone_id: str, path: Path) -> None:
-        with self._transaction() as db:
-            row = {"id": backbone_id, "path": str(path), "added_utc": now_utc()}
-            db["backbones"].upsert(row, pk="id")  # type: ignore[union-attr]
+        row = {"id": backbone_id, "path": str(path), "added_utc": now_utc()}
+        self._merge("backbones", row, "id", "UPDATE SET path = excluded.path")
 
     def add_parity_check(self, runtime: str, backbone_id: str, clap_id: str, kl: float, passed: bool) -> None:
         row = {"runtime": runtime, "backbone_id": backbone_id, "clap_id": clap_id, "kl": kl, "passed": passed}
@@ -336,14 +335,41 @@ class Store:
                 f"{path} was written by a newer PenPal (it has '{unknown[-1]}'): update PenPal. Nothing was changed."
             )
 
+    def _enable_wal(self) -> None:
+        """Two programs that make the same new database at once collide here, and SQLite's timeout does not help."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._db.enable_wal()
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
     @contextmanager
     def _transaction(self) -> Iterator[Database]:
-        with self._lock, _readable_errors(self._path), self._db.atomic():
+        with self._lock, _readable_errors(self._path), self._db.conn:
+            # Immediate: a transaction that first reads and then writes fails at once, whatever the timeout, when
+            # another connection wrote in between. sqlite-utils reads the schema before each insert.
+            self._db.conn.execute("BEGIN IMMEDIATE")
             yield self._db
 
     def _insert(self, table: str, row: dict[str, Any]) -> int:
         with self._transaction() as db:
             return int(db[table].insert(row).last_pk)  # type: ignore[union-attr, arg-type]
+
+    def _merge(self, table: str, row: dict[str, Any], key: str, known: str) -> None:
+        """Inserts a row, or does `known` with the one that has its key.
+
+        sqlite-utils' own upsert makes a table to learn what SQLite can do. Where that fails, as on a full disk, it
+        falls back on INSERT OR IGNORE, which drops a row with a NOT NULL column without an error.
+        """
+        names = ", ".join(row)
+        values = ", ".join("?" * len(row))
+        sql = f"INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT ({key}) DO {known}"
+        with self._transaction() as db:
+            db.execute(sql, list(row.values()))
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         with self._lock, _readable_errors(self._path):

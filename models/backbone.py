@@ -99,6 +99,7 @@ def load_torch(backbone: Backbone, dtype: torch.dtype) -> LlamaForCausalLM:
     into a fresh module of the same configuration.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar ignores disable_progress_bar below
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging

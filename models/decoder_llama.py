@@ -114,6 +114,8 @@ class LlamaDecoder:
 
     def likelihood(self, messages: Sequence[Message], response: str, z: Latent | None = None) -> Likelihood:
         ids = self._model.tokenize(response)
+        if not ids:
+            return Likelihood(0.0, 0)
         with self._lock:
             rows = (row for block in self._scored(messages, response, z) for row in block)
             return Likelihood(-float(sum(row[i] for row, i in zip(rows, ids, strict=True))), len(ids))
@@ -164,7 +166,7 @@ class LlamaDecoder:
             raise LatentStateError("This backbone has no latent space: only generic drafts can be made.")
         latent = 1 + MAX_DRAFTS + index
         keys, values = self._adapter.entries(z, start)
-        blob = self._layout.filled(keys, values, start)
+        blob = self._layout.filled(keys, values, start=start, sequence=latent)
         self._context.restore(latent, blob)
         if self._context.state(latent) != blob:
             raise LatentStateError("llama.cpp restored other latent entries than it was given.")
@@ -223,6 +225,7 @@ class LlamaDecoder:
         self._context.forget()
         return StateLayout.parse(
             template,
+            sequence=latent,
             layers=self._model.layers,
             cells=cells,
             row_values=self._model.kv_heads * self._model.head_size,

@@ -42,6 +42,7 @@ class TorchDecoder:
         self._lm, self._tokenizer, self._template, self._adapter = lm, tokenizer, template, adapter
         self._backbone_id = backbone_id
         self._end_tokens = {tokenizer.eos_token_id}
+        self._special_tokens = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
 
     @property
     def backbone_id(self) -> str:
@@ -93,9 +94,9 @@ class TorchDecoder:
                 if text or draft.text.finish:
                     yield Chunk(draft.index, text, draft.text.tokens, draft.text.finish)
             going = [i for i, draft in enumerate(live) if not draft.text.finish]
-            if len(going) < len(live):
+            if going and len(going) < len(live):
                 cache.batch_select_indices(torch.tensor(going))
-                live = [live[i] for i in going]
+            live = [live[i] for i in going]
 
     @torch.no_grad()
     def log_probs(self, messages: Sequence[Message], response: str, z: Latent | None) -> NDArray[np.float32]:
@@ -109,6 +110,8 @@ class TorchDecoder:
 
     def likelihood(self, messages: Sequence[Message], response: str, z: Latent | None = None) -> Likelihood:
         ids = self._tokenizer(response, add_special_tokens=False).input_ids
+        if not ids:
+            return Likelihood(0.0, 0)
         rows = self.log_probs(messages, response, z)
         return Likelihood(-float(sum(row[i] for row, i in zip(rows, ids, strict=True))), len(ids))
 
@@ -122,7 +125,9 @@ class TorchDecoder:
         return list(self._tokenizer(text, add_special_tokens=False).input_ids)
 
     def _piece(self, token: int) -> bytes:
-        """The token's bytes, from the byte-level alphabet of its vocabulary entry."""
+        """The token's bytes, from the byte-level alphabet of its vocabulary entry. Special tokens give nothing."""
+        if token in self._special_tokens:
+            return b""
         from transformers.convert_slow_tokenizer import bytes_to_unicode
 
         byte_of = {character: byte for byte, character in bytes_to_unicode().items()}

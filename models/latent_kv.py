@@ -19,6 +19,8 @@ from core.protocols import Latent
 from models.checkpoint import Arrays, read_arrays, write_arrays
 
 Floats = NDArray[np.float32]
+STATE_MAGIC = 0xAF143CD8
+"""What llama.cpp writes first in a sequence's state; it changes with the format."""
 GGML_TYPE_F16 = 1
 HALF_BYTES = 2
 
@@ -101,6 +103,7 @@ class StateLayout:
     """Where positions, keys and values stand in the state blob of a sequence of P cells."""
 
     template: bytes
+    sequence_offsets: tuple[int, ...]
     position_offsets: tuple[int, ...]
     key_offsets: tuple[int, ...]
     value_offsets: tuple[int, ...]
@@ -108,26 +111,27 @@ class StateLayout:
     row_bytes: int
 
     @classmethod
-    def parse(cls, template: bytes, *, layers: int, cells: int, row_values: int) -> StateLayout:
-        """Reads a blob of `cells` decoded tokens. Raises LatentStateError at the first field that is not as known.
+    def parse(cls, template: bytes, *, sequence: int, layers: int, cells: int, row_values: int) -> StateLayout:
+        """Reads the blob of a sequence of `cells` tokens. Raises LatentStateError at the first unknown field.
 
-        Layout (llama-cpp-python 0.3.36): u32 magic, u32, u32 streams, u32 cells; per cell i32 position, u32 count and
-        i32 ids of sequences; u32 transposed, u32 layers; per layer i32 type, u64 row bytes, key rows; per layer the
+        Layout (llama-cpp-python 0.3.36): u32 magic, u32 sequence, u32 streams, u32 cells; per cell i32 position,
+        u32 count and i32 ids of sequences; u32 transposed, u32 layers; per layer i32 type, u64 row bytes, key rows; per layer the
         values alike, or transposed: i32 type, u32 element bytes, u32 rows, rows of `cells` elements.
         """
         reader = _Reader(template)
         row_bytes = row_values * HALF_BYTES
-        reader.skip(8)
+        reader.expect("<I", STATE_MAGIC, "magic")
+        sequences = [reader.offset]
+        reader.expect("<I", sequence, "sequence")
         reader.expect("<I", 1, "streams")
         reader.expect("<I", cells, "cells")
         positions = []
         for cell in range(cells):
             positions.append(reader.offset)
             reader.expect("<i", cell, "position")
-            (sequences,) = reader.take("<I")
-            if sequences > 64:
-                raise LatentStateError(f"llama.cpp's cache state names {sequences} sequences for one cell.")
-            reader.skip(4 * sequences)
+            reader.expect("<I", 1, "sequences of a cell")
+            sequences.append(reader.offset)
+            reader.expect("<i", sequence, "sequence of a cell")
         (transposed,) = reader.take("<I")
         if transposed not in (0, 1):
             raise LatentStateError(f"llama.cpp's cache state has {transposed} where 0 or 1 was expected.")
@@ -149,11 +153,13 @@ class StateLayout:
             reader.skip(cells * row_bytes)
         if reader.offset != len(template):
             raise LatentStateError(f"llama.cpp's cache state has {len(template) - reader.offset} bytes too many.")
-        return cls(template, tuple(positions), tuple(keys), tuple(values), bool(transposed), row_bytes)
+        return cls(template, tuple(sequences), tuple(positions), tuple(keys), tuple(values), bool(transposed), row_bytes)
 
-    def filled(self, keys: Floats, values: Floats, start: int) -> bytes:
-        """The template with keys and values [L, P, G*d] as f16 at positions start .. start+P-1."""
+    def filled(self, keys: Floats, values: Floats, *, start: int, sequence: int) -> bytes:
+        """The state of a sequence with keys and values [L, P, G*d] as f16 at positions start .. start+P-1."""
         blob = bytearray(self.template)
+        for offset in self.sequence_offsets:
+            struct.pack_into("<I", blob, offset, sequence)
         for i, offset in enumerate(self.position_offsets):
             struct.pack_into("<i", blob, offset, start + i)
         for layer, (key_at, value_at) in enumerate(zip(self.key_offsets, self.value_offsets, strict=True)):
@@ -184,4 +190,6 @@ class _Reader:
             raise LatentStateError(f"llama.cpp's cache state has {name} {found}, {value} was expected.")
 
     def skip(self, size: int) -> None:
+        if self.offset + size > len(self._blob):
+            raise LatentStateError(f"llama.cpp's cache state ends early, at byte {len(self._blob)}.")
         self.offset += size

@@ -63,10 +63,20 @@ class LlamaModel:
         self._vocab = lib.llama_model_get_vocab(self._model)
         self.vocab_size = int(lib.llama_vocab_n_tokens(self._vocab))
         self.trained_context_tokens = int(lib.llama_model_n_ctx_train(self._model))
-        self.layers = int(lib.llama_model_n_layer(self._model))
-        self.kv_heads = int(lib.llama_model_n_head_kv(self._model))
-        heads = int(lib.llama_model_n_head(self._model))
-        self.head_size = int(lib.llama_model_n_embd(self._model)) // heads
+
+    # Properties, because llama.cpp aborts the whole process when they are asked of a vocabulary without weights.
+
+    @property
+    def layers(self) -> int:
+        return int(lib.llama_model_n_layer(self._model))
+
+    @property
+    def kv_heads(self) -> int:
+        return int(lib.llama_model_n_head_kv(self._model))
+
+    @property
+    def head_size(self) -> int:
+        return int(lib.llama_model_n_embd(self._model)) // int(lib.llama_model_n_head(self._model))
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids, special tokens parsed, none added."""

@@ -20,7 +20,7 @@ MIN_CONTRAST = 10.0
 """Different latents must differ at least so many times more than the two decoders do."""
 
 MESSAGES = (Message("user", "Say something nice to a friend who moved to another city."),)
-RESPONSE = " I hope your new home already feels warm. I miss our walks, and I would love to visit you soon."
+RESPONSE = "I hope your new home feels warm. I miss our walks!"
 
 
 class Parity(NamedTuple):
@@ -54,7 +54,9 @@ def reference_log_probs(decoder: Decoder, latent_size: int) -> NDArray[np.float3
 
 
 def compare(reference: NDArray[np.float32], found: NDArray[np.float32]) -> Parity:
-    """Both [2, T, V], one row per latent."""
+    """Both [2, T, V], one row per latent. Other shapes mean another tokenizer: no parity at all."""
+    if reference.shape != found.shape:
+        return Parity(np.inf, 0.0)
     same = max(kl(reference[i], found[i]) for i in (0, 1))
     other = min(kl(reference[i], found[1 - i]) for i in (0, 1))
     return Parity(same, other)

@@ -61,6 +61,6 @@ class ShiftEncoder:
                 raise PackError(
                     f"{source}: {name} is {array.dtype}{list(array.shape)}, float32[{latent_size}] was expected."
                 )
-            if not np.isfinite(array).all() or np.linalg.norm(array) > MAX_MEAN_NORM:
+            if not np.isfinite(array).all() or np.linalg.norm(array.astype(np.float64)) > MAX_MEAN_NORM:
                 raise PackError(f"{source}: {name} holds values that no training makes.")
         return cls(arrays["mean"], arrays["log_variance"])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,18 +39,21 @@ Progress = Callable[[str, float], None]
 class LearnConfig:
     """What decides a personal encoder, besides the pairs."""
 
+    variant: Literal["expected", "sampled"] = "expected"
     beta: float = 0.1
-    steps: int = 200
-    rate: float = 0.05
-    candidates: int = 16
-    """Latents per source and pair: prior, chosen and rejected posterior."""
-    evidence_ratio: float = 0.5
+    prior_weight: float = 0.04
+    """Nats of loss per nat of KL(p_u || N(0, I)): the ridge that holds the shift back while pairs are few."""
+    max_norm: float = 4.0
+    """The mean stays inside the cloud of real posteriors, whose radius is about 4.6."""
     known_weight: float = 0.0
     """Weight of the latents that made the drafts, beside what the posteriors infer from the texts."""
-    prior_weight: float = 0.1
-    """Nats of loss per nat of KL(p_u || N(0, I)): a ridge prior of 0.3 on beta * mean."""
-    max_norm: float = 4.0
-    """The mean stays inside the cloud of real posteriors, whose radius is about 5."""
+    learn_scale: bool = False
+    candidates: int = 16
+    """Sampled variant: latents per source and pair, from the prior and both posteriors."""
+    evidence_ratio: float = 0.5
+    """Sampled variant: share of candidate pairs that is used, those with the largest reward gaps."""
+    steps: int = 200
+    rate: float = 0.05
     folds: int = 5
     seed: int = 0
 
@@ -136,7 +140,7 @@ class PosteriorEncoder:
         self._tokenizer.close()
 
 
-def llama_shape(model: LlamaModel) -> dict[str, int | float | dict[str, object]]:
+def llama_shape(model: LlamaModel) -> dict[str, Any]:
     """The fields of a transformers `LlamaConfig` that the encoder's layers need, from the GGUF's metadata."""
 
     def field(name: str) -> str:
@@ -229,40 +233,63 @@ def train_shift(data: EncodedPairs, config: LearnConfig) -> Posterior:
     torch.manual_seed(config.seed)
     latent_size = data.chosen.mean.shape[1]
     mean = torch.zeros(latent_size, requires_grad=True)
-    log_variance = torch.zeros(latent_size, requires_grad=True)
-    prior = latent_dpo.standard_normal(latent_size)
-    z = latent_dpo.draw_candidates(data.chosen, data.rejected, per_source=config.candidates)
-    reward = latent_dpo.latent_reward(z, data.chosen, data.rejected)
-    keep = latent_dpo.selected(reward, evidence_ratio=config.evidence_ratio)
-    prior_ratio = latent_dpo.log_density(z, prior)
-    has_known = ~data.known.isnan().any(-1).any(-1)
-    known = data.known[has_known]
-    optimizer = torch.optim.Adam([mean, log_variance], lr=config.rate)
+    log_variance = torch.zeros(latent_size, requires_grad=config.learn_scale)
+    trained = [mean, log_variance] if config.learn_scale else [mean]
+    pair_loss = PAIR_LOSSES[config.variant](data, config)
+    optimizer = torch.optim.Adam(trained, lr=config.rate)
     for _ in range(config.steps):
         person = Posterior(mean, log_variance)
-        ratio = latent_dpo.log_density(z, person) - prior_ratio
-        loss = (data.weight * latent_dpo.latent_dpo_loss(ratio, keep, beta=config.beta)).sum()
-        if config.known_weight and len(known):
-            known_ratio = latent_dpo.log_density(known, person) - latent_dpo.log_density(known, prior)
-            margin = config.beta * (known_ratio[:, 0] - known_ratio[:, 1])
-            loss = loss - config.known_weight * (data.weight[has_known] * torch.nn.functional.logsigmoid(margin)).sum()
-        loss = loss + config.prior_weight * latent_dpo.kl_to_prior(person)
+        loss = (data.weight * pair_loss(person)).sum() + config.prior_weight * latent_dpo.kl_to_prior(person)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        length = mean.norm()
-        return Posterior(mean * min(1.0, config.max_norm / float(length + 1e-9)), log_variance.clone())
+        length = float(mean.norm())
+        return Posterior(mean * min(1.0, config.max_norm / max(length, 1e-9)), log_variance.clone())
+
+
+PairLoss = Callable[[Posterior], Tensor]
+"""p_u to the loss [N] of every pair."""
+
+
+def _expected_loss(data: EncodedPairs, config: LearnConfig) -> PairLoss:
+    """Posteriors in closed form, and, where PenPal made both drafts, the latents that made them."""
+    known = (~data.known.isnan()).all(-1).all(-1)
+    z = data.known.nan_to_num()
+    certain = torch.full_like(z[:, 0], -30.0)
+
+    def loss(person: Posterior) -> Tensor:
+        inferred = latent_dpo.expected_dpo_loss(data.chosen, data.rejected, person, beta=config.beta)
+        if not config.known_weight:
+            return inferred
+        made = latent_dpo.expected_dpo_loss(
+            Posterior(z[:, 0], certain), Posterior(z[:, 1], certain), person, beta=config.beta
+        )
+        return inferred + config.known_weight * known * made
+
+    return loss
+
+
+def _sampled_loss(data: EncodedPairs, config: LearnConfig) -> PairLoss:
+    """The paper's candidates, drawn once."""
+    z = latent_dpo.draw_candidates(data.chosen, data.rejected, per_source=config.candidates)
+    reward = latent_dpo.latent_reward(z, data.chosen, data.rejected)
+    keep = latent_dpo.selected(reward, evidence_ratio=config.evidence_ratio)
+    under_prior = latent_dpo.log_density(z, latent_dpo.standard_normal(z.shape[-1]))
+
+    def loss(person: Posterior) -> Tensor:
+        log_ratio = latent_dpo.log_density(z, person) - under_prior
+        return latent_dpo.sampled_dpo_loss(log_ratio, keep, beta=config.beta)
+
+    return loss
+
+
+PAIR_LOSSES = {"expected": _expected_loss, "sampled": _sampled_loss}
 
 
 def ordered_rightly(person: Posterior, data: EncodedPairs) -> Tensor:
     """[N] bool: the pair's chosen posterior is the more probable one under p_u than its rejected one."""
-    prior = latent_dpo.standard_normal(person.mean.shape[0])
-    score = [
-        latent_dpo.log_density(side.mean, person) - latent_dpo.log_density(side.mean, prior)
-        for side in (data.chosen, data.rejected)
-    ]
-    return score[0] > score[1]
+    return latent_dpo.expected_log_ratio(data.chosen, person) > latent_dpo.expected_log_ratio(data.rejected, person)
 
 
 def cross_validated(data: EncodedPairs, config: LearnConfig) -> float:

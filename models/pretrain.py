@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import random
 import time
 from collections import deque
@@ -132,7 +133,8 @@ def step_losses(
     k = len(responses)
     posterior = state.encoder([(row.prompt_ids, y) for y in responses])
     kv = state.adapter(posterior.sample())
-    other = torch.roll(kv, rng.randrange(1, k), 0)
+    # Cut to one drawn length, the responses of a prompt may all be the same: then there is nothing to contrast.
+    other = torch.roll(kv, rng.randrange(1, k) if k > 1 else 0, 0)
     table = clap.response_log_likelihood(lm, row.prompt_ids, cache, responses * 2, torch.cat([kv, other])).view(2, k).T
     recent = Posterior(*(torch.cat(parts) for parts in zip(*state.recent, strict=True))) if state.recent else None
     kld = clap.dg_kld(posterior, recent)
@@ -233,7 +235,7 @@ def start_or_resume(
     state = TrainingState(encoder, adapter, torch.optim.AdamW(groups, weight_decay=0.01))
     path = folder / "checkpoint.pt"
     if path.exists():
-        stored = torch.load(path, weights_only=True)
+        stored = read_checkpoint(path)
         if stored["config"] != json.dumps(asdict(config)):
             raise UsageError(f"{path} belongs to a run with other settings: give another folder, or delete it.")
         encoder.load_state_dict(stored["encoder"])
@@ -248,6 +250,15 @@ def start_or_resume(
     warm_start(encoder, lm, rows, config, report)
     adapter.start_as_text(lm, [row.prompt_ids for row in rows[:64]])
     return state
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote. Raises BackboneError for a damaged file."""
+    try:
+        stored: dict[str, Any] = torch.load(path, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise BackboneError(f"{path} is damaged: delete it to train from the start.") from error
+    return stored
 
 
 def save_checkpoint(state: TrainingState, folder: Path, config: PretrainConfig, rates: Sequence[float]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.output import AsJson, print_json, progress_bar
+from app.cli.output import AsJson, counted, print_json, progress_bar
 from core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def demo(
         return
     taste = taste or DEFAULT_TASTE
     if taste not in TASTES:
-        raise UsageError(f"There is no taste '{taste}'{_closest(taste, list(TASTES))}. 'penpal demo --list' shows all.")
+        raise UsageError(f"There is no taste '{taste}'{_closest(taste, list(TASTES))} 'penpal demo --list' shows all.")
     from app.demo import run_demo
     from app.wiring import open_penpal
     from core.paths import Home
@@ -74,14 +74,14 @@ def _closest(name: str, known: list[str]) -> str:
     from difflib import get_close_matches
 
     found = get_close_matches(name, known, n=1)
-    return f"; did you mean '{found[0]}'?" if found else ""
+    return f"; did you mean '{found[0]}'?" if found else "."
 
 
 def _show(report: DemoReport) -> None:
     for example in report.examples:
         typer.echo(f"> {example.prompt}\n\nbefore: {example.before}\n\nafter:  {example.after}\n")
-    ties = f" and saw no difference {report.ties} times" if report.ties else ""
-    typer.echo(f"The person ({report.description}) picked {report.pairs} times{ties}.")
+    ties = f" and saw no difference {counted(report.ties, 'time')}" if report.ties else ""
+    typer.echo(f"The person ({report.description}) picked {counted(report.pairs, 'time')}{ties}.")
     typer.echo(f"The new voice: {report.reason}.")
     typer.echo(
         f"On {report.prompts} unseen prompts its drafts win {report.win_rate:.0%} "

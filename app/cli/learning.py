@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.output import SHOWN, AsJson, counted, print_json, progress_bar
-from core.errors import UsageError
+from core.errors import PenPalError, UsageError
 
 if TYPE_CHECKING:
     from app.learning import PersonalizeReport
     from app.wiring import PenPal
     from core.store import EncoderRecord
+GENERIC = "generic"
 
 encoder = typer.Typer(help="The voices PenPal has learned: list, use, roll back.", no_args_is_help=True)
 
 
 def _known_encoders() -> list[str]:
-    """For the shell's completion."""
+    """For the shell's completion, which has no place for an error."""
     from app.wiring import open_penpal
 
-    with closing(open_penpal()) as penpal:
-        return ["generic", *(record.id[:SHOWN] for record in penpal.store.encoders())]
+    try:
+        with closing(open_penpal()) as penpal:
+            return [GENERIC, *(record.id[:SHOWN] for record in penpal.store.encoders())]
+    except PenPalError:
+        return [GENERIC]
 
 
 EncoderId = Annotated[
@@ -114,7 +118,7 @@ def list_(json: AsJson = False) -> None:
 def _row(record: EncoderRecord | None, *, active: bool) -> dict[str, Any]:
     """One voice for people and programs alike; without a record, the generic one."""
     if record is None:
-        row = {"id": "generic", "origin": "built in", "status": "kept", "pairs": None, "accuracy": None}
+        row = {"id": GENERIC, "origin": "built in", "status": "kept", "pairs": None, "accuracy": None}
         return {**row, "created_utc": None, "active": active}
     return {
         "id": record.id,

@@ -91,7 +91,7 @@ def write(
         if max_tokens:
             sampling = replace(sampling, max_tokens=max_tokens)
         writer = penpal.writer(generic=generic, sampling=sampling)
-        if penpal.latents_off:
+        if penpal.latents_off and not generic:
             notice(penpal.latents_off)
         proposal = _propose(writer, text, drafts=drafts, cut=cut, seed=seed)
         live = drafts == 1 and not json and sys.stdout.isatty()

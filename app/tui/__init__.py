@@ -1,4 +1,4 @@
-"""The terminal screens. Nothing here is imported before a person asks for a screen: textual costs a tenth of a second."""
+"""The terminal screens. Nothing here is imported before a person asks for a screen: textual is slow to import."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from textual import events
 from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
+from textual.widgets import Footer
 
 from app.tui.screens.help import HelpScreen
 from app.tui.screens.too_small import MIN_COLUMNS, MIN_ROWS, TooSmallScreen
@@ -31,7 +32,7 @@ class Leavable(Protocol):
 
 def need_terminal(command: str, *, instead: str) -> None:
     """Raises UsageError when there is no terminal to draw on."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__) if stream)):
         raise UsageError(f"'{command}' needs a terminal, and here is none: {instead}.")
 
 
@@ -42,12 +43,11 @@ class PenPalApp(App[None]):
     CSS_PATH = Path(__file__).parent / "penpal.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
+    HELP_TITLE = "Everywhere"
     BINDINGS = [
+        Binding("ctrl+q", "quit", "quit", show=False, id="app.quit", tooltip="Leave; nothing is lost"),
         Binding(
             "f1,question_mark", "help", "help", id="app.help", key_display="F1", tooltip="Show all keys (? works too)"
-        ),
-        Binding(
-            "ctrl+q", "quit", "quit", id="app.quit", key_display="^q", priority=True, tooltip="Leave; nothing is lost"
         ),
     ]
 
@@ -86,6 +86,8 @@ class PenPalApp(App[None]):
         return self._loading is not None and self._loading.done() and self._loading.exception() is None
 
     def on_resize(self, event: events.Resize) -> None:
+        for footer in self._opening.query(Footer):
+            footer.compact = event.size.width < 100
         fits = event.size.width >= MIN_COLUMNS and event.size.height >= MIN_ROWS
         covered = isinstance(self.screen, TooSmallScreen)
         if not fits and not covered:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.feedback import Act, beside_each_other, changed_words, in_force
+from app.tui.wording import diff_words
+from core.feedback import Act, beside_each_other, in_force
 from core.store import Store, Turn
 
 
@@ -55,12 +56,6 @@ class TurnView:
             return "nothing kept"
         source = next((draft for draft in self.drafts if draft.picked), None)
         return "kept" if source is None or source.text == self.kept else f"kept, {diff_words(source.text, self.kept)}"
-
-
-def diff_words(before: str, after: str) -> str:
-    """An edit in a few words: '+3 −2 words'."""
-    added, removed = changed_words(before, after)
-    return f"+{added} −{removed} words" if added or removed else "unchanged"
 
 
 def place_of_edit(draft_id: int) -> str:

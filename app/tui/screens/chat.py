@@ -1,4 +1,4 @@
-"""Writing with PenPal: a prompt, two drafts, a choice, an edit, and on. Knows neither how drafts are made nor stored."""
+"""Writing with PenPal: a prompt, two drafts, a choice, an edit, and on. Knows not how drafts are made."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from collections.abc import Awaitable, Callable
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, TextArea
 
-from app.tui.acts import in_words, keep, pick, save_edit, star, undo
+from app.tui.acts import keep, pick, save_edit, settle, star, undo
 from app.tui.app import PenPalApp
 from app.tui.draft_stream import DraftStream
 from app.tui.screens.too_long import TooLongScreen
+from app.tui.starting_place import starting_place
 from app.tui.turn_view import DraftView, TurnView, place_of_edit, read_conversation
 from app.tui.unsaved_texts import SAVE_EVERY_S, UnsavedTexts
 from app.tui.widgets.composer import Composer
 from app.tui.widgets.conversation_list import ConversationList
-from app.tui.widgets.draft_card import count_words
+from app.tui.widgets.desk import Desk
 from app.tui.widgets.draft_editor import DraftEditor
 from app.tui.widgets.draft_pair import DraftPair
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.thread import Thread
 from app.tui.widgets.title_bar import TitleBar
+from app.tui.wording import count_words, counted, in_words
 from core.errors import PromptTooLongError, StoreError
+from core.recorder import Recorder
 from core.session import Proposal, Writer
 from core.store import Store
 
@@ -40,21 +42,19 @@ class ChatScreen(Screen[None]):
 
     HELP_TITLE = "Writing"
     BINDINGS = [
-        Binding("tab", "next_pane", "drafts/prompt", id="chat.next", tooltip="Go between the drafts and the prompt"),
-        Binding(
-            "shift+tab", "previous_pane", "other pane", show=False, id="chat.previous", tooltip="Go through all panes"
-        ),
+        Binding("ctrl+q", "app.quit", "quit", id="app.quit", key_display="^q", tooltip="Leave; nothing is lost"),
         Binding(
             "escape", "back", "stop", show=False, id="chat.back",
-            tooltip="Stop writing and keep what is there; again: take the prompt back",
+            tooltip="Stop writing, keep what is there; once more: take the prompt back",
         ),
-        Binding("ctrl+n", "new", "new", id="chat.new", key_display="^n", tooltip="Start a new conversation"),
+        Binding("ctrl+n", "new", "new", show=False, id="chat.new", tooltip="Start a new conversation"),
         Binding(
-            "ctrl+b", "sidebar", "list", id="chat.sidebar", key_display="^b", tooltip="Show or hide the conversations"
+            "ctrl+b", "sidebar", "list", show=False, id="chat.sidebar", tooltip="Show or hide the conversations"
         ),
     ]  # fmt: skip
 
     app = getters.app(PenPalApp)
+    desk = getters.query_one(Desk)
     composer = getters.query_one(Composer)
     pair = getters.query_one(DraftPair)
     thread = getters.query_one(Thread)
@@ -64,7 +64,7 @@ class ChatScreen(Screen[None]):
 
     def __init__(self, store: Store) -> None:
         super().__init__()
-        self.store = store
+        self.store, self.recorder = store, Recorder(store)
         self.unsaved = UnsavedTexts(store)
         self.conversation_id: int | None = None
         self.turns: tuple[TurnView, ...] = ()
@@ -74,25 +74,18 @@ class ChatScreen(Screen[None]):
         self._sent = ""
         self._stopped = False
         self._in_order = asyncio.Lock()
-        self._quit_refused = False
+        self._leaving = False
 
     def compose(self) -> ComposeResult:
         yield TitleBar()
         yield Notice(id="latents-off")
-        with Horizontal(id="panes"):
-            yield ConversationList(id="sidebar")
-            with Vertical(id="desk"):
-                yield Thread(id="thread")
-                yield DraftPair(id="drafts")
-                yield Notice(id="notice")
-                yield StatusLine(id="status")
-                yield Composer(id="composer")
+        yield Desk()
         yield Footer(show_command_palette=False)
 
     async def on_mount(self) -> None:
         self.set_interval(LOOK_EVERY_S, self._look)
-        self.set_interval(SAVE_EVERY_S, self._save_unsaved)
-        await self._open(self._where_the_person_was())
+        self.set_interval(SAVE_EVERY_S, self._save_soon)
+        await self._open(starting_place(self.store))
         self.run_worker(self._load(), name="load the backbone")
 
     def on_unmount(self) -> None:
@@ -124,7 +117,7 @@ class ChatScreen(Screen[None]):
         self.pending = self._sent = prompt
 
         async def prepare(writer: Writer) -> Callable[[], Proposal]:
-            await self._settle(writer)
+            await self._settle()
             self.turns = await self._read_turns()
             self.pair.show(None)
             await self.thread.show(self.turns, pending=prompt)
@@ -202,21 +195,17 @@ class ChatScreen(Screen[None]):
             self._note_composer()
         return stored
 
-    async def _settle(self, writer: Writer) -> None:
+    async def _settle(self) -> None:
         """Keeps what the person chose in the turn before, edited or picked, so that going on loses nothing."""
         turn, card = self.waiting, self.pair.editing
-        if turn is None:
-            return
-        draft = card.view if card is not None and card.editor is not None else turn.picked
-        if draft is None:
+        draft = card.view if card is not None else turn.picked if turn is not None else None
+        if turn is None or draft is None:
             return
         text = card.editor.text if card is not None and card.editor is not None else draft.shown
-        if card is not None and text.strip():
-            await asyncio.to_thread(save_edit, writer, turn, draft, text)
-            self.unsaved.changed(place_of_edit(draft.id), "")
+        await asyncio.to_thread(settle, self.recorder, draft, text)
+        self.unsaved.changed(place_of_edit(draft.id), "")
+        if card is not None:
             await card.close_editor()
-        if text.strip():
-            await asyncio.to_thread(writer.accept, draft.id, text)
 
     async def _need_conversation(self, writer: Writer, prompt: str) -> int:
         if self.conversation_id is None:
@@ -237,13 +226,13 @@ class ChatScreen(Screen[None]):
         side = event.side
         match event.wish:
             case "pick":
-                self._act(lambda writer: pick(writer, self._draft(side)), then=lambda: self.pair.focus_draft(side))
+                self._act(lambda recorder: pick(recorder, self._draft(side)), then=lambda: self.pair.focus_draft(side))
             case "edit":
-                self._act(lambda writer: pick(writer, self._draft(side)), then=lambda: self._open_editor(side))
+                self._act(lambda recorder: pick(recorder, self._draft(side)), then=lambda: self._open_editor(side))
             case "keep":
-                self._act(lambda writer: keep(writer, self._draft(side)), then=self.composer.focus)
+                self._act(lambda recorder: keep(recorder, self._draft(side)), then=self.composer.focus)
             case "star":
-                self._act(lambda writer: star(writer, turn, self._draft(side)))
+                self._act(lambda recorder: star(recorder, self._draft(side)))
             case "undo":
                 self.undo()
             case "redo":
@@ -260,7 +249,7 @@ class ChatScreen(Screen[None]):
             return
         kinds = {act.kind for act in turn.last_acts}
         said = f"Taken back: {kinds.pop()}."
-        self._act(lambda writer: undo(writer, self.turn), then=lambda: self._after_undo(said))
+        self._act(lambda recorder: undo(recorder, self.turn), then=lambda: self._after_undo(said))
 
     def _after_undo(self, said: str) -> None:
         self.notify(said, timeout=2)
@@ -275,8 +264,8 @@ class ChatScreen(Screen[None]):
 
     @on(DraftEditor.Saved)
     def save_edited(self, event: DraftEditor.Saved) -> None:
-        turn, card = self.waiting, self.pair.editing
-        if turn is None or card is None or card.view is None:
+        card = self.pair.editing
+        if self.waiting is None or card is None or card.view is None:
             return
         draft = card.view
 
@@ -285,24 +274,22 @@ class ChatScreen(Screen[None]):
             await asyncio.to_thread(self.unsaved.save)
             await card.close_editor()
 
-        self._act(lambda writer: save_edit(writer, turn, draft, event.text), first=close, then=lambda: card.focus())
+        self._act(lambda recorder: save_edit(recorder, draft, event.text), first=close, then=lambda: card.focus())
 
     @on(DraftEditor.Left)
-    async def leave_edit(self, event: DraftEditor.Left) -> None:
+    def leave_edit(self, event: DraftEditor.Left) -> None:
         card = self.pair.editing
         if card is None or card.view is None:
             return
         changed = event.text.rstrip() != card.view.shown.rstrip()
         self.unsaved.changed(place_of_edit(card.view.id), event.text if changed else "")
-        card.focus()
-        await card.close_editor()
-        await self._save_unsaved()
-        await self._refresh()
+        self._act(lambda recorder: self.unsaved.save(), first=card.close_editor, then=card.focus)
 
     def _open_editor(self, side: int) -> None:
         draft = self._draft(side)
         self.pair.cards[side].open_editor(self.unsaved.read(place_of_edit(draft.id)) or draft.shown)
         self.pair.refresh_bindings()
+        self._show_ready()
 
     def _draft(self, side: int) -> DraftView:
         assert self.turn is not None
@@ -314,7 +301,7 @@ class ChatScreen(Screen[None]):
 
     def _act(
         self,
-        act: Callable[[Writer], object],
+        act: Callable[[Recorder], object],
         *,
         first: Callable[[], Awaitable[None]] | None = None,
         then: Callable[[], object] = lambda: None,
@@ -324,7 +311,7 @@ class ChatScreen(Screen[None]):
         async def acting() -> None:
             async with self._in_order:
                 try:
-                    await asyncio.to_thread(act, await self.app.writer())
+                    await asyncio.to_thread(act, self.recorder)
                     if first is not None:
                         await first()
                     await self._refresh()
@@ -350,15 +337,15 @@ class ChatScreen(Screen[None]):
             self._stopped = False
             self._take_back(self.waiting)
         elif self.composer.has_focus:
-            self._focus_pane("drafts" if self.pair.display else "thread")
+            self.desk.focus_pane("drafts")
         else:
             self.composer.focus()
 
     def _take_back(self, turn: TurnView) -> None:
         if turn.redone:
-            self._act(lambda writer: undo(writer, turn), then=self.pair.focus_draft)
+            self._act(lambda recorder: undo(recorder, turn), then=self.pair.focus_draft)
         else:
-            self._act(lambda writer: writer.judge(turn.turn.id, "skip"), then=lambda: self._give_back(self._sent))
+            self._act(lambda recorder: recorder.judge(turn.turn.id, "skip"), then=lambda: self._give_back(self._sent))
 
     def _give_back(self, prompt: str) -> None:
         self.pending = ""
@@ -371,6 +358,7 @@ class ChatScreen(Screen[None]):
 
     @on(OptionList.OptionSelected)
     async def open_selected(self, event: OptionList.OptionSelected) -> None:
+        self.desk.remove_class("-sidebar-open")  # on a narrow screen it covers the thread
         await self._switch(int(event.option.id or 0))
 
     async def _switch(self, conversation_id: int | None) -> None:
@@ -395,50 +383,8 @@ class ChatScreen(Screen[None]):
         else:
             self.composer.focus()
 
-    def _where_the_person_was(self) -> int | None:
-        """The conversation of the text typed last; else the newest one while it waits for a choice; else a new one."""
-        kind, _, number = self.store.last_unsaved_place().rpartition(" ")
-        if kind == "composer of conversation":
-            return int(number)
-        if kind == "edit of draft":
-            return self.store.turn(self.store.draft(int(number)).turn_id).conversation_id
-        for conversation in self.store.conversations(limit=1):
-            turns = read_conversation(self.store, conversation.id)
-            if turns and turns[-1].kept is None:
-                return conversation.id
-        return None
-
     def action_sidebar(self) -> None:
-        shown = self.sidebar.display
-        self.set_class(shown, "-sidebar-closed")
-        self.set_class(not shown, "-sidebar-open")
-        if not shown:
-            self.sidebar.focus()
-        elif self.focused is None or self.focused is self.sidebar:
-            self.composer.focus()
-
-    def action_next_pane(self) -> None:
-        order = {"composer": "drafts", "drafts": "composer", "thread": "composer", "sidebar": "composer"}
-        target = order.get(self._pane, "composer")
-        self._focus_pane("thread" if target == "drafts" and not self.pair.display else target)
-
-    def action_previous_pane(self) -> None:
-        shown = {"sidebar": self.sidebar.display, "drafts": self.pair.display}
-        panes = [pane for pane in ("sidebar", "thread", "drafts", "composer") if shown.get(pane, True)]
-        self._focus_pane(panes[panes.index(self._pane) - 1])
-
-    @property
-    def _pane(self) -> str:
-        """Where the focus is."""
-        panes = {"sidebar": self.sidebar, "thread": self.thread, "drafts": self.pair}
-        return next((name for name, pane in panes.items() if pane.has_focus_within), "composer")
-
-    def _focus_pane(self, pane: str) -> None:
-        if pane == "drafts":
-            card = self.pair.editing
-            (card.editor or card).focus() if card is not None else self.pair.focus_draft()
-        else:
-            {"sidebar": self.sidebar, "thread": self.thread, "composer": self.composer}[pane].focus()
+        self.desk.toggle_sidebar()
 
     # --- showing ----------------------------------------------------------------------------------------------
 
@@ -467,21 +413,26 @@ class ChatScreen(Screen[None]):
         if self.stream is None:
             self.pair.show(self.waiting)
         if self.stream is None and self.app.loaded:
-            self.status.show("stopped" if self._stopped else "ready", hint=self._hint())
+            self._show_ready()
             await self._show_voice()
+
+    def _show_ready(self) -> None:
+        self.status.show("stopped" if self._stopped else "ready", hint=self._hint())
 
     def _hint(self) -> str:
         if self._stopped and self.waiting:
             return "esc brings the drafts before back" if self.waiting.redone else "esc gives your prompt back"
         if self.waiting is None:
             return ""
+        if self.pair.editing is not None:
+            return "ctrl+s saves your version, esc leaves it for later"
         return "enter keeps it, e edits it" if self.waiting.picked else "which draft is more like you?"
 
     async def _show_voice(self) -> None:
         writer = await self.app.writer()
         pairs = await asyncio.to_thread(self.store.pairs, backbone_id=writer.decoder.backbone_id)
         voice = f"your voice {writer.voice.encoder_id[:8]}" if writer.voice.encoder_id else "generic voice"
-        self.query_one(TitleBar).show_side_note(f"{voice} · {len(pairs)} pair{'s' * (len(pairs) != 1)}")
+        self.query_one(TitleBar).show_side_note(f"{voice} · {counted(len(pairs), 'pair')}")
         self.query_one("#latents-off", Notice).say(
             f"Drafts are generic for now: {self.app.penpal.latents_off}" if self.app.penpal.latents_off else ""
         )
@@ -511,6 +462,10 @@ class ChatScreen(Screen[None]):
             changed = event.text_area.text != card.view.shown
             self.unsaved.changed(place_of_edit(card.view.id), event.text_area.text if changed else "")
 
+    def _save_soon(self) -> None:
+        if self.unsaved.dirty and not any(w.group == "save" and w.is_running for w in self.workers):
+            self.run_worker(self._save_unsaved(), name="save what was typed", group="save")
+
     async def _save_unsaved(self) -> bool:
         """Saves what was typed; says so when it cannot, and tries again."""
         if not self.unsaved.dirty:
@@ -518,8 +473,10 @@ class ChatScreen(Screen[None]):
         try:
             await asyncio.to_thread(self.unsaved.save)
         except StoreError as error:
-            self.notice.say(str(error))
+            way_out = " ctrl+q again leaves without your last words." if self._leaving else ""
+            self.notice.say(f"{error}{way_out}")
             return False
+        self._leaving = False
         return True
 
     async def leave(self) -> bool:
@@ -528,11 +485,7 @@ class ChatScreen(Screen[None]):
             self.stream.stop()
             if self.stream.look().turn_id is not None:
                 await asyncio.to_thread(self.stream.ended.wait)
+        tried, self._leaving = self._leaving, True
         async with self._in_order:
             self._note_composer()
-            saved = await self._save_unsaved()
-        if saved or self._quit_refused:
-            return True
-        self._quit_refused = True
-        self.notice.say(f"{self.notice.text} ctrl+q again leaves without your last words.")
-        return False
+            return await self._save_unsaved() or tried

@@ -9,9 +9,10 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
+
+from app.tui.widgets.draft_editor import DraftEditor
 
 
 class HelpScreen(ModalScreen[None]):
@@ -33,17 +34,17 @@ class HelpScreen(ModalScreen[None]):
 
     def _groups(self) -> Iterator[tuple[str, list[Binding]]]:
         """The app's own bindings, the screen's, and those of each kind of widget on it."""
-        nodes: list[DOMNode] = [self.app, self._about, *self._about.query("*").results()]
-        seen: set[type[DOMNode]] = set()
-        for node in nodes:
+        nodes = [type(self.app), type(self._about), *(type(node) for node in self._about.query("*")), DraftEditor]
+        seen: set[str | None] = set()
+        for node in (node for node in nodes if "HELP_TITLE" in node.__dict__):
             bindings = [
-                binding
-                for declared in type(node).__dict__.get("BINDINGS", [])
-                if isinstance(declared, Binding) and (binding := declared).id
+                declared
+                for declared in node.__dict__.get("BINDINGS", [])
+                if isinstance(declared, Binding) and declared.id and declared.id not in seen
             ]
-            if bindings and type(node) not in seen and type(node).__module__.startswith("app.tui"):
-                seen.add(type(node))
-                yield getattr(node, "HELP_TITLE", None) or _spaced(type(node).__name__), bindings
+            seen |= {binding.id for binding in bindings}
+            if bindings:
+                yield node.__dict__["HELP_TITLE"], bindings
 
     def _table(self, bindings: list[Binding]) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -58,9 +59,3 @@ class HelpScreen(ModalScreen[None]):
 def _single_keys(binding: Binding) -> Iterator[Binding]:
     for key in binding.key.split(","):
         yield binding.with_key(key.strip())
-
-
-def _spaced(name: str) -> str:
-    """'DraftPair' as 'Draft pair'."""
-    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).split()
-    return " ".join(words).capitalize()

@@ -9,12 +9,13 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import TextArea
 
-from core.feedback import words
+from app.tui.wording import count_words
 
 
 class Composer(TextArea):
     """A text area that grows with its text."""
 
+    HELP_TITLE = "In the prompt"
     BINDINGS = [
         Binding("enter", "send", "send", id="composer.send", tooltip="Send the prompt; PenPal writes two drafts"),
         Binding(
@@ -24,6 +25,16 @@ class Composer(TextArea):
             id="composer.new-line",
             key_display="^j",
             tooltip="Start a new line in the prompt (Shift+Enter too, where the terminal tells it from Enter)",
+        ),
+        # The screen's own keys, shown in the footer only while there is room for them.
+        Binding("ctrl+n", "screen.new", "new", id="chat.new", key_display="^n", tooltip="Start a new conversation"),
+        Binding(
+            "ctrl+b",
+            "screen.sidebar",
+            "list",
+            id="chat.sidebar",
+            key_display="^b",
+            tooltip="Show or hide the conversations",
         ),
     ]
 
@@ -45,8 +56,7 @@ class Composer(TextArea):
             await super()._on_key(event)
 
     def on_text_area_changed(self) -> None:
-        count = len(words(self.text))
-        self.border_subtitle = f"{count} word{'s' * (count != 1)}" if count else ""
+        self.border_subtitle = count_words(self.text) if self.text.strip() else ""
 
     def action_send(self) -> None:
         self.post_message(self.Sent(self.text))

@@ -11,6 +11,9 @@ from textual.widgets.option_list import Option
 
 from core.store import Conversation
 
+TITLE_COLUMNS = 25
+"""What fits on one line of the list."""
+
 
 class ConversationList(OptionList):
     """Titles with their day. Selecting one opens it."""
@@ -22,11 +25,12 @@ class ConversationList(OptionList):
     def show(self, conversations: Sequence[Conversation], *, current: int | None) -> None:
         self.clear_options()
         for conversation in conversations:
-            label = Text.assemble(conversation.title, "\n", (day_of(conversation.created_utc), "dim"))
-            label.no_wrap, label.overflow = True, "ellipsis"
+            title = Text(conversation.title)
+            title.truncate(TITLE_COLUMNS, overflow="ellipsis")
+            label = Text.assemble(title, "\n", (day_of(conversation.created_utc), "dim"))
             self.add_option(Option(label, id=str(conversation.id)))
         self.highlighted = next((i for i, c in enumerate(conversations) if c.id == current), None)
-        self.border_subtitle = str(len(conversations)) if conversations else "none yet"
+        self.border_subtitle = "^b hides" if conversations else "none yet"
 
 
 def day_of(created_utc: str) -> str:

@@ -7,14 +7,15 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.widgets import Static, TextArea
 
-from app.tui.turn_view import DraftView, diff_words
+from app.tui.turn_view import DraftView
 from app.tui.widgets.draft_editor import DraftEditor
-from core.feedback import words
+from app.tui.wording import count_words, diff_words
 
 
 class DraftCard(VerticalScroll, inherit_bindings=False):
     """A framed draft. Its own keys only scroll, so left and right reach whoever holds the pair."""
 
+    HELP_TITLE = "In a draft"
     BINDINGS = [
         Binding("up,k", "scroll_up", "up", show=False, id="draft.up", tooltip="Scroll the draft up"),
         Binding("down,j", "scroll_down", "down", show=False, id="draft.down", tooltip="Scroll the draft down"),
@@ -78,8 +79,8 @@ class DraftCard(VerticalScroll, inherit_bindings=False):
         editor.move_cursor(editor.document.end)
         self._say_changes(text)
 
-    def close_editor(self) -> None:
-        self.query(DraftEditor).remove()
+    async def close_editor(self) -> None:
+        await self.query(DraftEditor).remove()
         self.remove_class("-editing")
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
@@ -91,8 +92,3 @@ class DraftCard(VerticalScroll, inherit_bindings=False):
 
     def _text(self, text: str) -> None:
         self.query_one(".draft-text", Static).update(text)
-
-
-def count_words(text: str) -> str:
-    count = len(words(text))
-    return f"{count} word{'s' * (count != 1)}"

@@ -12,6 +12,7 @@ from textual.widgets import TextArea
 class DraftEditor(TextArea):
     """The draft's text, open for editing in the draft's place."""
 
+    HELP_TITLE = "While editing"
     BINDINGS = [
         Binding("ctrl+s", "save", "save", id="editor.save", tooltip="Save your version; PenPal's own stays on record"),
         Binding("escape", "leave", "leave", id="editor.leave", tooltip="Leave the edit; what you typed is kept"),

@@ -20,9 +20,10 @@ Wish = Literal["pick", "edit", "keep", "redo", "star", "undo", "copy"]
 class DraftPair(Container):
     """Side by side where there is room, else one above the other."""
 
+    HELP_TITLE = "On the drafts"
     BINDINGS = [
-        Binding("1", "wish('pick', 0)", "pick 1", id="drafts.pick-left", tooltip="Prefer draft 1"),
-        Binding("2", "wish('pick', 1)", "pick 2", id="drafts.pick-right", tooltip="Prefer draft 2"),
+        Binding("1", "wish('pick', 0)", "pick", id="drafts.pick-left", key_display="1/2", tooltip="Prefer draft 1"),
+        Binding("2", "wish('pick', 1)", "pick", id="drafts.pick-right", show=False, tooltip="Prefer draft 2"),
         Binding("left,h", "go(0)", "left", show=False, id="drafts.left", tooltip="Go to draft 1"),
         Binding("right,l", "go(1)", "right", show=False, id="drafts.right", tooltip="Go to draft 2"),
         Binding("e", "wish('edit')", "edit", id="drafts.edit", tooltip="Edit the picked draft in place"),
@@ -70,7 +71,8 @@ class DraftPair(Container):
 
     def show_stream(self, stream: StreamView) -> None:
         """Shows drafts that are being written."""
-        self.display = self.writing = True
+        self._appear(True)
+        self.writing = True
         for card, text, finished in zip(self.cards, stream.texts, stream.finished, strict=False):
             card.show_stream(text, finished=finished)
 
@@ -83,11 +85,18 @@ class DraftPair(Container):
                 card.show(draft)
             for i, card in enumerate(self.cards):
                 card.display = i < len(turn.drafts)
-        self.display = waiting
+        self._appear(waiting)
         self.refresh_bindings()
 
+    def _appear(self, shown: bool) -> None:
+        self.display = shown
+        if self.parent is not None:
+            self.parent.set_class(shown, "-choosing")  # the thread above makes room
+
     def focus_draft(self, side: int | None = None) -> None:
-        self.cards[self.side if side is None else side].focus()
+        """Goes to a draft; to its editor while there is one."""
+        card = self.editing or self.cards[self.side if side is None else side]
+        (card.editor or card).focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a draft is edited or written, letters do not act on drafts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.reactive import reactive
 from textual.widgets import Static
 
-FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+FRAMES = "◐◓◑◒"
 
 
 class StatusLine(Static):
@@ -21,7 +21,7 @@ class StatusLine(Static):
         super().__init__(id=id, markup=False)
 
     def on_mount(self) -> None:
-        self.set_interval(0.1, self._turn)
+        self.set_interval(0.15, self._turn)
 
     def show(self, phase: str, *, busy: bool = False, hint: str = "") -> None:
         """Says the phase and what the person can do now."""

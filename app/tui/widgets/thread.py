@@ -24,6 +24,7 @@ Nothing leaves this machine."""
 class Thread(VerticalScroll):
     """Past turns, the newest at the bottom. With the focus here, keys act on the last kept text."""
 
+    HELP_TITLE = "On the thread"
     BINDINGS = [
         Binding("u", "post('undo')", "undo", id="thread.undo", tooltip="Take the last act back"),
         Binding("y", "post('copy')", "copy", id="thread.copy", tooltip="Copy the last kept text"),
@@ -54,6 +55,7 @@ class Thread(VerticalScroll):
             blocks.append(TurnBlock(pending))
         if not blocks:
             blocks.append(Static(WELCOME, id="welcome", markup=False))
+        self.set_class(not turns and not pending, "-empty")
         async with self.batch():
             await self.remove_children()
             await self.mount_all(blocks)

@@ -1,0 +1,251 @@
+"""A pack arrives bit by bit as it left, or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from core.errors import PackError
+from core.store import EncoderRecord, Store
+from exporters.manifest import Manifest
+from exporters.pack import MAX_BYTES, Pack, export_pack, import_pack, read_pack
+from models.backbone import file_sha256
+from models.personal_encoder import ShiftEncoder
+
+B, C, SIZE = "b" * 64, "c" * 64, 8
+GOOD: dict[str, Any] = {
+    "mean": np.linspace(-1, 1, SIZE, dtype=np.float32),
+    "log_variance": np.full(SIZE, -0.25, np.float32),
+}
+ABOUT = Manifest(backbone=B, clap=C, pairs=12, accuracy=0.75, created="2026-11-20", card="A voice.").about()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "me.penpal"
+
+
+@pytest.fixture
+def write(file: Path) -> Callable[..., Path]:
+    """Writes a pack with some fields or arrays changed; a field that becomes `...` is left out."""
+
+    def write(arrays: dict[str, Any] | None = None, **changed: Any) -> Path:
+        about = {name: value for name, value in {**ABOUT, **changed}.items() if value is not ...}
+        file.write_bytes(save({**GOOD, **(arrays or {})}, metadata={"about": json.dumps(about)}))
+        return file
+
+    return write
+
+
+def read(file: Path) -> Pack:
+    return read_pack(file, backbone_id=B, clap_id=C, latent_size=SIZE)
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(PackError) as caught:
+        read(file)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def personalized(home: Path, report: dict[str, Any]) -> EncoderRecord:
+    file = home / "encoders" / "mine.safetensors"
+    encoder = ShiftEncoder.from_arrays(GOOD, latent_size=SIZE, source="test")
+    encoder.save(file, {"backbone": B, "clap": C, "trained_in": str(home), "last_prompt": "Dear Ann"})
+    return EncoderRecord(
+        file_sha256(file), file.name, "personalized", None, B, C, 12, "kept", report, "2026-11-20T23:59:59.123+00:00"
+    )
+
+
+def test_a_pack_goes_through_two_homes_bit_by_bit(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    record = personalized(here, {"accuracy": 0.7123456789})
+    export_pack(record, here / "encoders", tmp_path / "first.penpal", latent_size=SIZE)
+    pack = read(tmp_path / "first.penpal")
+    store = Store(there / "penpal.db")
+    imported = import_pack(pack, store, there / "encoders")
+    export_pack(imported, there / "encoders", tmp_path / "second.penpal", latent_size=SIZE)
+    assert (tmp_path / "second.penpal").read_bytes() == (tmp_path / "first.penpal").read_bytes()
+    kept, _ = ShiftEncoder.load(there / "encoders" / imported.file, latent_size=SIZE)
+    # Equality of bytes, not allclose: nothing may be rounded on the way.
+    assert kept.mean_vector.tobytes() == GOOD["mean"].tobytes()
+    assert kept.log_variance.tobytes() == GOOD["log_variance"].tobytes()
+
+
+def test_an_imported_encoder_is_kept_under_its_hash_and_not_activated(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    store = Store()
+    record = import_pack(read(write()), store, tmp_path / "encoders")
+    assert record.file == f"{record.id}.safetensors"
+    assert file_sha256(tmp_path / "encoders" / record.file) == record.id
+    assert (store.encoders(), store.active_encoder()) == ([record], None)
+    assert (record.origin, record.pairs, record.report["accuracy"]) == ("imported", 12, 0.75)
+
+
+def test_importing_twice_is_importing_once(write: Callable[..., Path], tmp_path: Path) -> None:
+    store, pack = Store(), read(write())
+    import_pack(pack, store, tmp_path / "encoders")
+    import_pack(pack, store, tmp_path / "encoders")
+    assert len(store.encoders()) == 1
+    assert len(list((tmp_path / "encoders").iterdir())) == 1
+
+
+def test_a_pack_holds_no_path_and_no_text_of_the_person(tmp_path: Path) -> None:
+    record = personalized(tmp_path, {"accuracy": 0.7, "reason": "because Dear Ann", "log": "/home/ann"})
+    export_pack(record, tmp_path / "encoders", tmp_path / "x.penpal", latent_size=SIZE)
+    data = (tmp_path / "x.penpal").read_bytes()
+    assert [word for word in (b"Ann", b"ann", b"/home", str(tmp_path).encode(), b"23:59") if word in data] == []
+
+
+def test_the_card_says_in_words_what_the_fields_say(tmp_path: Path) -> None:
+    record = personalized(tmp_path, {"accuracy": 0.7})
+    manifest = export_pack(record, tmp_path / "encoders", tmp_path / "x.penpal", latent_size=SIZE)
+    assert "learned from 12 choices by 2026-11-20" in manifest.card
+    assert "70% of the time" in manifest.card
+
+
+def test_an_accuracy_that_was_not_measured_is_left_out(tmp_path: Path) -> None:
+    record = personalized(tmp_path, {})
+    manifest = export_pack(record, tmp_path / "encoders", tmp_path / "x.penpal", latent_size=SIZE)
+    assert manifest.accuracy is None
+    assert "%" not in manifest.card
+    assert read(tmp_path / "x.penpal").manifest == manifest
+
+
+def test_a_damaged_encoder_is_not_exported(tmp_path: Path) -> None:
+    record = personalized(tmp_path, {})
+    (tmp_path / "encoders" / record.file).write_bytes(b"")
+    with pytest.raises(PackError, match="is missing or damaged"):
+        export_pack(record, tmp_path / "encoders", tmp_path / "x.penpal", latent_size=SIZE)
+    assert not (tmp_path / "x.penpal").exists()
+
+
+def test_every_way_of_cutting_a_pack_short_is_refused(write: Callable[..., Path]) -> None:
+    file = write()
+    data = file.read_bytes()
+    for length in range(len(data)):
+        file.write_bytes(data[:length])
+        refusal(file)
+
+
+def test_one_changed_bit_anywhere_is_refused_or_harmless(write: Callable[..., Path], tmp_path: Path) -> None:
+    """No flipped bit may raise anything but PackError, or bring in values that no training makes."""
+    data, file = write().read_bytes(), tmp_path / "flipped.penpal"
+    for place in range(len(data)):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 0x40]) + data[place + 1 :])
+        try:
+            encoder = read(file).encoder
+        except PackError:
+            continue
+        assert np.isfinite(encoder.mean_vector).all()
+
+
+def test_a_pack_of_another_backbone_names_both(write: Callable[..., Path]) -> None:
+    message = refusal(write(backbone="d" * 64))
+    assert "was made for backbone dddddddddddd, this home has backbone bbbbbbbbbbbb" in message
+
+
+def test_a_pack_of_another_clap_names_both(write: Callable[..., Path]) -> None:
+    assert "was made for CLaP dddddddddddd, this home has CLaP cccccccccccc" in refusal(write(clap="d" * 64))
+
+
+def test_a_pack_of_a_newer_format_asks_for_an_update(write: Callable[..., Path]) -> None:
+    assert refusal(write(format_version=2)).endswith(
+        "has format version 2, this PenPal reads version 1: update PenPal."
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("name", ["mean", "log_variance"])
+def test_values_that_no_training_makes_are_refused(write: Callable[..., Path], name: str, bad: float) -> None:
+    array = GOOD[name].copy()
+    array[3] = bad
+    assert f"{name} holds values that no training makes" in refusal(write({name: array}))
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"mean": np.zeros(SIZE + 1, np.float32)},
+        {"mean": np.zeros((1, SIZE), np.float32)},
+        {"mean": np.zeros(SIZE, np.float64)},
+        {"mean": np.zeros(SIZE, np.float16)},
+        {"surprise": np.zeros(SIZE, np.float32)},
+    ],
+)
+def test_arrays_of_another_name_shape_or_type_are_refused(write: Callable[..., Path], arrays: dict[str, Any]) -> None:
+    refusal(write(arrays))
+
+
+def test_a_type_that_numpy_lacks_is_refused(write: Callable[..., Path], file: Path) -> None:
+    write({"mean": np.zeros(SIZE, np.float16)})
+    file.write_bytes(file.read_bytes().replace(b'"F16"', b'"BF16"').replace(b"  ", b" ", 1))
+    refusal(file)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("backbone", "../../etc/passwd"),
+        ("backbone", ...),
+        ("clap", None),
+        ("pairs", -1),
+        ("pairs", True),
+        ("pairs", 10**30),
+        ("accuracy", "high"),
+        ("accuracy", float("nan")),
+        ("accuracy", 1.5),
+        ("accuracy", ...),
+        ("created", "2026-11-20T10:00"),
+        ("created", "yesterday"),
+        ("card", "\x1b[2J"),
+        ("card", "x" * 3000),
+        ("card", ...),
+        ("capacity", "lora"),
+    ],
+)
+def test_every_field_of_the_manifest_is_checked(write: Callable[..., Path], field: str, value: object) -> None:
+    message = refusal(write(**{field: value}))
+    assert f"its field '{field}' is" in message
+    assert message.isprintable()
+
+
+def test_an_unknown_field_is_refused(write: Callable[..., Path]) -> None:
+    assert "a field that version 1 does not know: 'note'" in refusal(write(note="Dear Ann"))
+
+
+@pytest.mark.parametrize("about", [{}, [], "text", {"format": "penpal-voice"}])
+def test_safetensors_of_something_else_are_refused(file: Path, about: object) -> None:
+    file.write_bytes(save(GOOD, metadata={"about": json.dumps(about)}))
+    assert "is not a PenPal encoder: use a file that 'penpal export' wrote" in refusal(file)
+
+
+def test_safetensors_without_a_manifest_are_refused(file: Path) -> None:
+    file.write_bytes(save(GOOD))
+    assert "is not a PenPal encoder" in refusal(file)
+
+
+@pytest.mark.parametrize(
+    "header", [b"[" * 50_000, b"[]", b"null", b'{"mean": 3, "__metadata__": {"about": "{}"}}', b"\xff"]
+)
+def test_a_hostile_header_is_refused(file: Path, header: bytes) -> None:
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    refusal(file)
+
+
+def test_a_file_that_is_far_too_large_is_refused_unread(file: Path) -> None:
+    with file.open("wb") as sparse:
+        sparse.truncate(100 * MAX_BYTES)
+    assert refusal(file).endswith("it is larger than 1000 kB.")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "nowhere").endswith("nowhere cannot be read: No such file or directory.")
+    assert refusal(tmp_path).endswith("cannot be read: Is a directory.")

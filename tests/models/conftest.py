@@ -1,0 +1,41 @@
+"""The tiny backbone and its CLaP, written once for all tests of models, and decoders over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.backbone import Backbone
+from models.checkpoint import Arrays
+from models.decoder_llama import LlamaDecoder
+from models.decoder_torch import TorchDecoder
+from tests import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tiny_folder: Path) -> Backbone:
+    return tiny.write_tiny_backbone(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_clap(tiny_folder: Path, tiny_backbone: Backbone) -> Arrays:
+    return tiny.read_clap(tiny.write_tiny_clap(tiny_folder, tiny_backbone))
+
+
+@pytest.fixture(scope="session")
+def tiny_torch(tiny_backbone: Backbone, tiny_clap: Arrays) -> TorchDecoder:
+    return tiny.torch_decoder(tiny_backbone, tiny_clap)
+
+
+@pytest.fixture
+def tiny_llama(tiny_backbone: Backbone, tiny_clap: Arrays, tiny_folder: Path) -> Iterator[LlamaDecoder]:
+    decoder = tiny.llama_decoder(tiny_backbone, tiny_clap, tiny_folder)
+    yield decoder
+    decoder.close()

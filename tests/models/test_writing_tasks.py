@@ -1,0 +1,62 @@
+"""The prompts CLaP is trained and measured on: always the same, all different, and no topic on both sides."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.writing_tasks import AUDIENCES, HELD_OUT_TOPICS, STYLE_HINTS, TASKS, TOPICS, Split, styled, writing_tasks
+
+SPLITS: tuple[Split, ...] = ("train", "held_out")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_seed_gives_one_order_and_another_seed_another(split: Split) -> None:
+    assert writing_tasks(split, seed=1) == writing_tasks(split, seed=1)
+    assert writing_tasks(split, seed=1) != writing_tasks(split, seed=2)
+    assert sorted(writing_tasks(split, seed=1)) == sorted(writing_tasks(split, seed=2))
+
+
+def test_the_order_is_the_one_that_the_released_clap_was_trained_on() -> None:
+    """Held-out numbers only compare when the prompts are these on every machine and Python."""
+    assert writing_tasks("train", seed=1, limit=2) == EXPECTED["train"]
+    assert writing_tasks("held_out", seed=1, limit=2) == EXPECTED["held_out"]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_prompts_are_distinct_and_whole(split: Split) -> None:
+    prompts = writing_tasks(split)
+    assert len(set(prompts)) == len(prompts) > 5000
+    assert not any("{" in prompt or "  " in prompt for prompt in prompts)
+
+
+def test_a_limit_takes_the_first_ones() -> None:
+    assert writing_tasks("train", limit=10) == writing_tasks("train")[:10]
+    assert writing_tasks("train", limit=0) == []
+
+
+def test_splits_share_no_prompt_and_no_topic() -> None:
+    assert not set(writing_tasks("train")) & set(writing_tasks("held_out"))
+    assert not set(TOPICS) & set(HELD_OUT_TOPICS)
+    assert [t for t in HELD_OUT_TOPICS if any(t in prompt for prompt in writing_tasks("train"))] == []
+    assert [t for t in TOPICS if any(t in prompt for prompt in writing_tasks("held_out"))] == []
+
+
+@pytest.mark.parametrize("values", [TASKS, AUDIENCES, TOPICS, HELD_OUT_TOPICS, STYLE_HINTS])
+def test_no_list_repeats_itself(values: tuple[str, ...]) -> None:
+    assert len(set(values)) == len(values)
+
+
+def test_a_styled_prompt_begins_with_the_bare_one() -> None:
+    assert styled("Write a note.", "Be brief.") == "Write a note. Be brief."
+
+
+EXPECTED = {
+    "train": [
+        'Draft an announcement to a close friend about the price increase.',
+        'Write the first lines of a letter to my brother about a rainy weekend.',
+    ],
+    "held_out": [
+        'Invite my grandmother to talk about the swimming pool.',
+        'Apologise to a professor because of a puppy.',
+    ],
+}
