@@ -53,6 +53,8 @@ class DemoReport:
     accuracy: float
     activated: bool
     reason: str
+    bytes_per_person: int
+    """The encoder's file."""
     seconds: dict[str, float]
     examples: list[Example]
 
@@ -99,6 +101,7 @@ def run_demo(
         accuracy=report.accuracy,
         activated=report.activated,
         reason=report.reason,
+        bytes_per_person=(penpal.home.encoders / f"{report.encoder_id}.safetensors").stat().st_size,
         seconds={
             "label": labelled - clock,
             "personalize": learned - labelled,

@@ -76,7 +76,7 @@ def personalize(
         fluency = _check_fluency(penpal, learned, pairs)
         if 0 < fluency.strength < 1:
             learned.encoder.mean_vector = (fluency.strength * learned.encoder.mean_vector).astype("float32")
-    activated, reason = _gate(learned, fluency, force=force)
+    activated, reason = gate(learned, fluency, force=force)
     encoder_id = _keep(penpal, learned, activated=activated, reason=reason)
     progress("Done", 1.0)
     return PersonalizeReport(
@@ -109,7 +109,7 @@ def _check_fluency(penpal: PenPal, learned: Learned, pairs: Sequence[Pair]) -> F
     return fluent_strength(penpal.decoder, probes, learned.encoder.mean_vector, penpal.settings.drafts.sampling())
 
 
-def _gate(learned: Learned, fluency: Fluency | None, *, force: bool) -> tuple[bool, str]:
+def gate(learned: Learned, fluency: Fluency | None, *, force: bool) -> tuple[bool, str]:
     """Whether the new encoder becomes the active one, and why, in a writer's words."""
     found = f"it foresees {learned.accuracy:.0%} of your {learned.pairs} choices"
     if force:

@@ -128,7 +128,11 @@ class PenPal:
         if passed is None:
             from models.parity import parity_with_reference
 
-            parity = parity_with_reference(self.decoder, self.clap.arrays)
+            try:
+                parity = parity_with_reference(self.decoder, self.clap.arrays)
+            except LatentStateError as error:
+                self.latents_off = str(error)
+                return False
             passed = parity.passed
             self.store.add_parity_check(self.runtime, self.backbone.id, self.clap.id, parity.same, passed)
         if not passed:

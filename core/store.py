@@ -290,10 +290,10 @@ class Store:
         rows = self._rows("SELECT text FROM unsaved_texts WHERE place = ?", [place])
         return str(rows[0]["text"]) if rows else ""
 
-    def last_unsaved_place(self) -> str:
-        """Where the person typed last what is still unsaved; empty if nothing is."""
-        rows = self._rows("SELECT place FROM unsaved_texts ORDER BY updated_utc DESC LIMIT 1", [])
-        return str(rows[0]["place"]) if rows else ""
+    def unsaved_places(self) -> list[str]:
+        """Where unsaved text lies, the place typed at last first."""
+        rows = self._rows("SELECT place FROM unsaved_texts ORDER BY updated_utc DESC", [])
+        return [str(row["place"]) for row in rows]
 
     def add_backbone(self, backbone_id: str, path: Path) -> None:
         row = {"id": backbone_id, "path": str(path), "added_utc": now_utc()}

@@ -7,6 +7,7 @@ where real keys and values lie. `AdapterWeights` is the stored part; the backbon
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,8 @@ class Adapter(nn.Module):
         super().__init__()
         config = lm.config
         self.n_layers, self.hidden = config.num_hidden_layers, config.hidden_size
+        assert config.num_key_value_heads is not None, "LlamaConfig fills it in"
+        assert config.head_dim is not None, "LlamaConfig fills it in"
         self.kv_heads, self.head_size = config.num_key_value_heads, config.head_dim
         self.inp = nn.Linear(latent_size, width)
         self.out = nn.Parameter(torch.randn(self.n_layers, width, LATENT_POSITIONS * self.hidden) * 0.3 / width**0.5)
@@ -67,7 +70,7 @@ def rotate(keys: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def latent_cache(lm: LlamaForCausalLM, prompt: Sequence[tuple[Tensor, Tensor]], kv: Tensor, start: int) -> DynamicCache:
-    """The prompt's cache (keys, values [1, G, X, d] per layer), B times, and latent entries [B, L, 2, G, P, d] after it.
+    """The prompt's cache (keys, values [1, G, X, d] per layer), B times, then latent entries [B, L, 2, G, P, d].
 
     `start` is the position of the first latent entry: prompt tokens without the last one come before it.
     """
@@ -89,4 +92,5 @@ def prompt_cache(lm: LlamaForCausalLM, ids: Sequence[int]) -> list[tuple[Tensor,
     """Keys and values [1, G, X, d] of every layer for X prompt tokens; no latent, no gradient."""
     cache = DynamicCache(config=lm.config)
     lm.model(input_ids=torch.tensor([list(ids)], device=lm.device), past_key_values=cache, use_cache=True)
-    return [(cache.layers[i].keys, cache.layers[i].values) for i in range(lm.config.num_hidden_layers)]
+    layers: list[Any] = cache.layers
+    return [(layer.keys, layer.values) for layer in layers]

@@ -115,12 +115,23 @@ def load_torch(backbone: Backbone, dtype: torch.dtype) -> LlamaForCausalLM:
     settings.pop("quantization_config", None)
     dense = LlamaForCausalLM(LlamaConfig(**settings))
     dense.load_state_dict(packed.state_dict())
-    return dense.to(dtype).eval().requires_grad_(False)
+    torch.nn.Module.to(dense, dtype)  # in place; the model's own `to` hides its types
+    frozen: LlamaForCausalLM = dense.eval().requires_grad_(False)
+    return frozen
 
 
 def load_tokenizer(backbone: Backbone) -> PreTrainedTokenizerBase:
     """The GGUF's tokenizer for torch; equal to llama.cpp's own (a test compares them)."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(backbone.path.parent, gguf_file=backbone.path.name)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        backbone.path.parent, gguf_file=backbone.path.name
+    )
+    if backbone.metadata.get("tokenizer.ggml.pre") == "smollm":
+        # transformers forgets that each digit stands alone; digits of other scripts after a space show it.
+        rust = tokenizer.backend_tokenizer
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        rust.pre_tokenizer = pre_tokenizers.Sequence([digits, rust.pre_tokenizer])
+    return tokenizer

@@ -234,5 +234,6 @@ class LlamaDecoder:
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Over the last axis."""
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    shifted: NDArray[np.float32] = logits - logits.max(-1, keepdims=True)
+    log_sum: NDArray[np.float32] = np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return shifted - log_sum

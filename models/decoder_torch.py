@@ -156,7 +156,8 @@ class TorchDecoder:
         """[B, V] float32: the next token's logits."""
         ids = torch.tensor(tokens)[:, None]
         positions = torch.full_like(ids, position)
-        return self._lm(input_ids=ids, past_key_values=cache, position_ids=positions).logits[:, -1].float()
+        logits: Tensor = self._lm(input_ids=ids, past_key_values=cache, position_ids=positions).logits[:, -1].float()
+        return logits
 
 
 def draw_token(logits: Tensor, sampling: Sampling, random: torch.Generator) -> int:

@@ -81,4 +81,5 @@ class LatentEncoder(nn.Module):
             out = layer(hidden, attention_mask=mask, position_ids=positions, position_embeddings=rotation)
             hidden = out[0] if isinstance(out, tuple) else out
         weights = is_response / is_response.sum(1, keepdim=True)
-        return (self.norm(hidden) * weights[..., None]).sum(1)
+        pooled: Tensor = (self.norm(hidden) * weights[..., None]).sum(1)
+        return pooled

@@ -68,7 +68,8 @@ def gelu(x: Floats) -> Floats:
     """The exact GELU of torch: x times the Gaussian distribution function."""
     from math import erf
 
-    return (x * 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2.0)))).astype(np.float32)
+    share: Floats = 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2.0))).astype(np.float32)
+    return x * share
 
 
 def backbone_projections(gguf: Path, cache_file: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -115,8 +116,8 @@ class StateLayout:
         """Reads the blob of a sequence of `cells` tokens. Raises LatentStateError at the first unknown field.
 
         Layout (llama-cpp-python 0.3.36): u32 magic, u32 sequence, u32 streams, u32 cells; per cell i32 position,
-        u32 count and i32 ids of sequences; u32 transposed, u32 layers; per layer i32 type, u64 row bytes, key rows; per layer the
-        values alike, or transposed: i32 type, u32 element bytes, u32 rows, rows of `cells` elements.
+        u32 count and i32 ids of sequences; u32 transposed, u32 layers; per layer i32 type, u64 row bytes, key rows;
+        per layer the values alike, or transposed: i32 type, u32 element bytes, u32 rows, rows of `cells` elements.
         """
         reader = _Reader(template)
         row_bytes = row_values * HALF_BYTES
@@ -153,7 +154,15 @@ class StateLayout:
             reader.skip(cells * row_bytes)
         if reader.offset != len(template):
             raise LatentStateError(f"llama.cpp's cache state has {len(template) - reader.offset} bytes too many.")
-        return cls(template, tuple(sequences), tuple(positions), tuple(keys), tuple(values), bool(transposed), row_bytes)
+        return cls(
+            template,
+            sequence_offsets=tuple(sequences),
+            position_offsets=tuple(positions),
+            key_offsets=tuple(keys),
+            value_offsets=tuple(values),
+            values_transposed=bool(transposed),
+            row_bytes=row_bytes,
+        )
 
     def filled(self, keys: Floats, values: Floats, *, start: int, sequence: int) -> bytes:
         """The state of a sequence with keys and values [L, P, G*d] as f16 at positions start .. start+P-1."""

@@ -22,7 +22,7 @@ from core.protocols import Sampling
 ALL_POSITIONS = -1
 
 
-@lib.llama_log_callback
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
 def _drop_log(_level: int, _text: bytes, _user: ctypes.c_void_p) -> None:
     """llama.cpp writes to stderr by default, which would tear the TUI's screen."""
 

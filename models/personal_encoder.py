@@ -36,7 +36,7 @@ class ShiftEncoder:
 
     def sample(self, messages: Sequence[Message], seed: int) -> Latent:
         noise = np.random.default_rng(seed).standard_normal(len(self.mean_vector), dtype=np.float32)
-        return self.mean_vector + np.exp(self.log_variance / 2) * noise
+        return (self.mean_vector + np.exp(self.log_variance / 2) * noise).astype(np.float32)
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Writes the encoder; `about` names the backbone and the CLaP it belongs to."""

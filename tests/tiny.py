@@ -50,7 +50,7 @@ CORPUS = (
 
 @cache
 def tiny_lm() -> LlamaForCausalLM:
-    """A frozen random Llama whose distributions are far from flat and which hardly ever ends a text. Do not change it."""
+    """A frozen random Llama, far from flat, that hardly ever ends a text. One for all: do not change it."""
     torch.manual_seed(7)
     lm = LlamaForCausalLM(
         LlamaConfig(
@@ -221,7 +221,7 @@ def _gguf_tensors() -> dict[str, Tensor]:
 
 
 def interleaved(rows: Tensor, heads: int) -> Tensor:
-    """[heads * d, ...] from the order of transformers to llama.cpp's: rows i and i + d/2 of a head become 2i and 2i + 1."""
+    """[heads * d, ...] in llama.cpp's order: rows i and i + d/2 of a head become 2i and 2i + 1."""
     return rows.reshape(heads, 2, -1, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
 
 

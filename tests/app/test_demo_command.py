@@ -31,6 +31,7 @@ REPORT = DemoReport(
     accuracy=0.8,
     activated=True,
     reason="activated: it foresees 80% of your 8 choices",
+    bytes_per_person=512,
     seconds={"label": 3.0, "personalize": 2.0, "compare": 1.0, "total": 6.0},
     examples=[Example("Write a note.", "A note.", "A note?")],
 )

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from core.feedback import Act, ActKind, Draft, Pair, edit_distance, in_force, pairs_of_turn
+from core.feedback import (
+    Act,
+    ActKind,
+    Draft,
+    Pair,
+    beside_each_other,
+    changed_words,
+    edit_distance,
+    in_force,
+    pairs_of_turn,
+)
 from core.protocols import Message
 
 PROMPT = (Message("user", "Write to a friend."),)
@@ -145,3 +155,22 @@ def test_empty_and_equal_texts_make_no_pair(text: str) -> None:
 )
 def test_edit_distance_is_a_share_of_words(before: str, after: str, distance: float) -> None:
     assert edit_distance(before, after) == distance
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [("a b c", "a b c", (0, 0)), ("a b c", "a x c d", (2, 1)), ("", "one two", (2, 0)), ("one two", "two", (0, 1))],
+)
+def test_changed_words_counts_what_came_and_went(before: str, after: str, expected: tuple[int, int]) -> None:
+    assert changed_words(before, after) == expected
+
+
+def test_a_redo_puts_new_drafts_in_place_and_its_undo_puts_the_old_ones_back() -> None:
+    third, fourth = draft(3, "Third."), draft(4, "Fourth.", side=1)
+    drafts = [WARM, DRY, third, fourth]
+    redo = [act(1, "redo", draft_id=1), act(2, "redo", draft_id=2)]
+    assert beside_each_other(drafts, []) == [WARM, DRY]
+    assert beside_each_other(drafts, redo) == [third, fourth]
+    undone = [*redo, act(3, "undo", undoes_id=1), act(4, "undo", undoes_id=2)]
+    assert beside_each_other(drafts, undone) == [WARM, DRY]
+    assert beside_each_other([WARM, DRY], redo) == [WARM, DRY]  # the new ones were never made

@@ -222,6 +222,7 @@ def test_unsaved_text_is_replaced_and_forgotten(store: Store) -> None:
     assert store.unsaved("composer") == "Dear Ann"
     store.keep_unsaved("composer", "")
     assert (store.unsaved("composer"), store.unsaved("edit of draft 2")) == ("", "Other")
+    assert store.unsaved_places() == ["edit of draft 2"]
 
 
 # --- encoders and checks ----------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def test_entries_have_the_shape_of_the_backbones_cache() -> None:
 
 
 def test_an_untrained_latent_that_starts_as_text_disturbs_less_than_noise() -> None:
-    """By a third on this random model; tests/models/test_real_backbone.py shows that it is hardly felt on a real one."""
+    """By a third on this random model; on the real one it is hardly felt (test_real_backbone.py)."""
     as_text, as_noise = adapter(), adapter()
     as_text.start_as_text(tiny.tiny_lm(), PROMPTS)
     with torch.no_grad():

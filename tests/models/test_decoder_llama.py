@@ -54,7 +54,10 @@ def finished(chunks: Iterator[Chunk], drafts: int) -> tuple[list[str], list[Fini
 
 
 def write(
-    decoder: LlamaDecoder, requests: Sequence[DraftRequest], sampling: Sampling = GREEDY, messages: Sequence[Message] = HELLO
+    decoder: LlamaDecoder,
+    requests: Sequence[DraftRequest],
+    sampling: Sampling = GREEDY,
+    messages: Sequence[Message] = HELLO,
 ) -> list[str]:
     return finished(decoder.generate(messages, requests, sampling), len(requests))[0]
 
@@ -121,9 +124,10 @@ def test_same_seed_writes_the_same_and_another_seed_does_not(tiny_llama: LlamaDe
 
 def test_a_draft_does_not_depend_on_its_place_in_the_batch(tiny_llama: LlamaDecoder) -> None:
     a, b = tiny.tiny_latents(2)
-    assert write(tiny_llama, [DraftRequest(5, a), DraftRequest(6, b)], WARM) == write(
-        tiny_llama, [DraftRequest(6, b), DraftRequest(5, a)], WARM
-    )[::-1]
+    assert (
+        write(tiny_llama, [DraftRequest(5, a), DraftRequest(6, b)], WARM)
+        == write(tiny_llama, [DraftRequest(6, b), DraftRequest(5, a)], WARM)[::-1]
+    )
 
 
 def test_untouched_drafts_stand_beside_latent_ones(tiny_llama: LlamaDecoder) -> None:

@@ -1,4 +1,4 @@
-"""The latent's key/value entries: equal to torch's adapter, and carried by a state blob of which every field is checked."""
+"""The latent's key/value entries, equal to torch's; and the state blob that carries them, checked field by field."""
 
 from __future__ import annotations
 

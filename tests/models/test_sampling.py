@@ -39,7 +39,10 @@ class Scripted:
         if self.calls == self.fail_at:
             raise KeyboardInterrupt
         self.calls += 1
-        return [PromptResponses(p, [1, 2], [""] * plain, [[seed, i, k, 9] for k in range(plain)]) for i, p in enumerate(prompts)]
+        return [
+            PromptResponses(prompt, [1, 2], [""] * plain, [[seed, row, k, 9] for k in range(plain)])
+            for row, prompt in enumerate(prompts)
+        ]
 
 
 def shards(folder: Path) -> dict[str, bytes]:

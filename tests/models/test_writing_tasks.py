@@ -37,8 +37,9 @@ def test_a_limit_takes_the_first_ones() -> None:
 def test_splits_share_no_prompt_and_no_topic() -> None:
     assert not set(writing_tasks("train")) & set(writing_tasks("held_out"))
     assert not set(TOPICS) & set(HELD_OUT_TOPICS)
-    assert [t for t in HELD_OUT_TOPICS if any(t in prompt for prompt in writing_tasks("train"))] == []
-    assert [t for t in TOPICS if any(t in prompt for prompt in writing_tasks("held_out"))] == []
+    train, held_out = ("\n".join(writing_tasks(split)) for split in SPLITS)
+    assert [topic for topic in HELD_OUT_TOPICS if topic in train] == []
+    assert [topic for topic in TOPICS if topic in held_out] == []
 
 
 @pytest.mark.parametrize("values", [TASKS, AUDIENCES, TOPICS, HELD_OUT_TOPICS, STYLE_HINTS])
@@ -52,11 +53,11 @@ def test_a_styled_prompt_begins_with_the_bare_one() -> None:
 
 EXPECTED = {
     "train": [
-        'Draft an announcement to a close friend about the price increase.',
-        'Write the first lines of a letter to my brother about a rainy weekend.',
+        "Draft an announcement to a close friend about the price increase.",
+        "Write the first lines of a letter to my brother about a rainy weekend.",
     ],
     "held_out": [
-        'Invite my grandmother to talk about the swimming pool.',
-        'Apologise to a professor because of a puppy.',
+        "Invite my grandmother to talk about the swimming pool.",
+        "Apologise to a professor because of a puppy.",
     ],
 }

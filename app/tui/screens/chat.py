@@ -145,9 +145,13 @@ class ChatScreen(Screen[None]):
             if self.pending:
                 await self.thread.show(self.turns, pending=self.pending)
             writer = await self.app.writer()
+            if self.stream is not stream:
+                return  # taken back while the backbone was loading
             async with self._in_order:
                 propose = await prepare(writer)
             await asyncio.to_thread(stream.run, propose)
+            if self.stream is not stream and (turn_id := stream.look().turn_id) is not None:
+                self.recorder.judge(turn_id, "skip")  # taken back just while it was being stored
         except PromptTooLongError as error:
             self.app.push_screen(TooLongScreen(error), self._answer_too_long)
         except Exception as error:
@@ -488,4 +492,7 @@ class ChatScreen(Screen[None]):
         tried, self._leaving = self._leaving, True
         async with self._in_order:
             self._note_composer()
-            return await self._save_unsaved() or tried
+            left = await self._save_unsaved() or tried
+        if left:
+            self.workers.cancel_node(self)  # or one of them would look for widgets that are gone
+        return left

@@ -30,6 +30,11 @@ MIN_LOOK_S = 0.2
 """An answer sooner than this after a pair has shown is a key held down, not a choice."""
 
 SAID = {"left": "left", "right": "right", "tie": "a tie", "both_bad": "both bad", "skip": "skipped"}
+WAITING = """\
+Two drafts are on their way.
+
+Read both, then press ← or → for the one that is more like you.
+There is no right answer: PenPal learns your taste from it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class RateScreen(Screen[None]):
             with Container(id="drafts"):
                 yield DraftCard("← 1", id="draft-0")
                 yield DraftCard("2 →", id="draft-1")
+            yield Static(WAITING, id="rate-waiting", markup=False)
             yield Notice(id="notice")
             yield StatusLine(id="status")
         yield Footer(show_command_palette=False)

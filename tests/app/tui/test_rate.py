@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -22,6 +23,7 @@ from core.feedback import in_force
 from tests.scripted_decoder import WARM_AND_DRY, ScriptedDecoder
 
 Until = Callable[..., Awaitable[None]]
+OpenRate = Callable[..., AbstractAsyncContextManager[Any]]
 PROMPTS = ["First task.", "Second task."]
 
 
@@ -43,7 +45,7 @@ class Rate:
 
 
 @pytest.fixture
-def open_rate(penpal: PenPal, until: Until, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+def open_rate(penpal: PenPal, until: Until, monkeypatch: pytest.MonkeyPatch) -> OpenRate:
     monkeypatch.setattr(app.tui.screens.rate, "MIN_LOOK_S", 0.0)
 
     @asynccontextmanager
@@ -61,7 +63,7 @@ def open_rate(penpal: PenPal, until: Until, monkeypatch: pytest.MonkeyPatch) -> 
     [("left", "pick"), ("1", "pick"), ("right", "pick"), ("2", "pick"), ("t", "tie"), ("0", "tie"), ("b", "both_bad"),
      ("s", "skip"), ("space", "skip")],
 )  # fmt: skip
-async def test_each_key_is_recorded_as_what_it_means(open_rate: Callable[..., object], key: str, kind: str) -> None:
+async def test_each_key_is_recorded_as_what_it_means(open_rate: OpenRate, key: str, kind: str) -> None:
     async with open_rate() as rate:
         answer = await rate.answer(key)
         (act,) = rate.penpal.store.acts(answer.pair.turn_id)
@@ -75,7 +77,7 @@ async def test_each_key_is_recorded_as_what_it_means(open_rate: Callable[..., ob
 
 
 async def test_the_next_pair_comes_after_an_answer_and_undo_goes_back_without_limit(
-    open_rate: Callable[..., object],
+    open_rate: OpenRate,
 ) -> None:
     async with open_rate() as rate:
         first = await rate.answer("1")
@@ -96,9 +98,7 @@ async def test_the_next_pair_comes_after_an_answer_and_undo_goes_back_without_li
         await rate.until(lambda: rate.screen.pair == third)
 
 
-async def test_the_next_pairs_are_made_while_this_one_is_read(
-    open_rate: Callable[..., object], decoder: ScriptedDecoder
-) -> None:
+async def test_the_next_pairs_are_made_while_this_one_is_read(open_rate: OpenRate, decoder: ScriptedDecoder) -> None:
     async with open_rate() as rate:
         await rate.until(lambda: len(decoder.asked) == 3)
         await rate.pilot.pause(0.1)
@@ -112,7 +112,7 @@ def test_sides_are_swapped_about_half_the_time(penpal: PenPal, decoder: Scripted
     assert 20 <= swapped <= 40
 
 
-async def test_nothing_on_the_screen_tells_which_draft_is_which(open_rate: Callable[..., object]) -> None:
+async def test_nothing_on_the_screen_tells_which_draft_is_which(open_rate: OpenRate) -> None:
     async with open_rate() as rate:
         await rate.until(lambda: rate.screen.pair)
         await rate.pilot.pause()
@@ -121,9 +121,7 @@ async def test_nothing_on_the_screen_tells_which_draft_is_which(open_rate: Calla
         assert not any(card.has_focus for card in rate.screen.query(DraftCard))
 
 
-async def test_empty_and_identical_drafts_are_never_shown(
-    open_rate: Callable[..., object], decoder: ScriptedDecoder
-) -> None:
+async def test_empty_and_identical_drafts_are_never_shown(open_rate: OpenRate, decoder: ScriptedDecoder) -> None:
     decoder.texts = ["Same.", "Same. ", "", "Something.", *WARM_AND_DRY]
     async with open_rate() as rate:
         await rate.until(lambda: rate.screen.pair)
@@ -137,7 +135,7 @@ def test_a_decoder_that_only_repeats_itself_is_an_error(penpal: PenPal, decoder:
 
 
 async def test_an_answer_that_cannot_be_stored_keeps_the_pair(
-    open_rate: Callable[..., object], penpal: PenPal, monkeypatch: pytest.MonkeyPatch
+    open_rate: OpenRate, penpal: PenPal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(*args: object, **options: object) -> int:
         raise StoreError("penpal.db is locked by another program: close it and try again.")
@@ -153,9 +151,7 @@ async def test_an_answer_that_cannot_be_stored_keeps_the_pair(
         await rate.answer("1")
 
 
-async def test_a_key_held_down_answers_only_once(
-    open_rate: Callable[..., object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_key_held_down_answers_only_once(open_rate: OpenRate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.tui.screens.rate, "MIN_LOOK_S", 60.0)
     async with open_rate() as rate:
         await rate.until(lambda: rate.screen.pair)
@@ -163,9 +159,7 @@ async def test_a_key_held_down_answers_only_once(
         assert rate.screen.answers == []
 
 
-async def test_leaving_stops_the_maker_and_sums_up(
-    open_rate: Callable[..., object], decoder: ScriptedDecoder, until: Until
-) -> None:
+async def test_leaving_stops_the_maker_and_sums_up(open_rate: OpenRate, decoder: ScriptedDecoder, until: Until) -> None:
     async with open_rate() as rate:
         await rate.answer("1")
         await rate.answer("t")

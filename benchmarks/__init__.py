@@ -1,0 +1,1 @@
+"""PenPal measured: every figure in docs/benchmarks comes from here."""

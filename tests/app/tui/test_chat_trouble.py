@@ -1,0 +1,188 @@
+"""The chat in trouble: bad prompts, slow or broken decoders, locked databases, small windows, no terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+from textual import events
+
+from app.tui import run_chat, run_rate
+from app.tui.screens.help import HelpScreen
+from app.tui.screens.too_long import TooLongScreen
+from app.tui.screens.too_small import TooSmallScreen
+from app.wiring import PenPal
+from core.errors import BackboneError, StoreError, UsageError
+from tests.scripted_decoder import WARM_AND_DRY, ScriptedDecoder
+
+OpenChat = Callable[..., AbstractAsyncContextManager[Any]]
+WARM, DRY = WARM_AND_DRY
+
+
+async def test_an_empty_prompt_says_so(open_chat: OpenChat) -> None:
+    async with open_chat() as chat:
+        await chat.press("enter")
+        assert "nothing to write about" in chat.screen.notice.text
+
+
+async def test_a_prompt_that_is_too_long_offers_to_cut(open_chat: OpenChat, decoder: ScriptedDecoder) -> None:
+    decoder.room = 20
+    prompt = "start " + "middle " * 40 + "end"
+    async with open_chat() as chat:
+        await chat.send(prompt)
+        await chat.until(lambda: isinstance(chat.pilot.app.screen, TooLongScreen))
+        await chat.press("escape")
+        assert chat.screen.composer.text == prompt
+        await chat.press("enter")
+        await chat.until(lambda: isinstance(chat.pilot.app.screen, TooLongScreen))
+        await chat.press("c")
+        await chat.until(lambda: chat.screen.waiting)
+        asked = chat.screen.turn.turn.prompt
+        assert asked.startswith("start")
+        assert asked.endswith("end")
+        assert len(asked.split()) <= 20
+
+
+async def test_a_prompt_sent_while_loading_is_written_when_it_is_ready(
+    open_chat: OpenChat, penpal: PenPal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, writer = threading.Event(), penpal.writer
+    monkeypatch.setattr(penpal, "writer", lambda: loaded.wait() and writer())
+    async with open_chat(ready=False) as chat:
+        await chat.send("Early.")
+        await chat.until(lambda: chat.screen.status.phase == "loading the backbone")
+        await chat.until(lambda: chat.penpal.store.unsaved("composer") == "Early.")
+        loaded.set()
+        await chat.until(lambda: chat.screen.waiting)
+        assert chat.screen.turn.turn.prompt == "Early."
+        await chat.until(lambda: not chat.screen.unsaved.dirty)
+        assert chat.penpal.store.unsaved_places() == []
+
+
+async def test_escape_while_loading_takes_the_prompt_back(
+    open_chat: OpenChat, penpal: PenPal, monkeypatch: pytest.MonkeyPatch, decoder: ScriptedDecoder
+) -> None:
+    loaded, writer = threading.Event(), penpal.writer
+    monkeypatch.setattr(penpal, "writer", lambda: loaded.wait() and writer())
+    async with open_chat(ready=False) as chat:
+        await chat.send("Early.")
+        await chat.press("escape")
+        assert chat.screen.composer.text == "Early."
+        loaded.set()
+        await chat.until(lambda: chat.screen.status.phase == "ready")
+        assert decoder.asked == []
+        assert chat.penpal.store.counts()["turns"] == 0
+
+
+async def test_what_cannot_be_loaded_is_a_notice_and_can_be_tried_again(
+    open_chat: OpenChat, penpal: PenPal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise BackboneError("The weights are damaged: install them again.")
+
+    writer = penpal.writer
+    monkeypatch.setattr(penpal, "writer", broken)
+    async with open_chat(ready=False) as chat:
+        await chat.until(lambda: "damaged" in chat.screen.notice.text)
+        await chat.send("Hello.")
+        await chat.until(lambda: chat.screen.stream is None)
+        assert chat.screen.composer.text == "Hello."
+        monkeypatch.setattr(penpal, "writer", writer)
+        await chat.drafts("Hello.")
+
+
+async def test_a_locked_database_is_a_notice_and_the_text_stays(
+    open_chat: OpenChat, penpal: PenPal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*args: object, **options: object) -> int:
+        raise StoreError("penpal.db is locked by another program: close it and try again.")
+
+    async with open_chat() as chat:
+        with monkeypatch.context() as patched:
+            patched.setattr(penpal.store, "add_turn", locked)
+            await chat.send("Write.")
+            await chat.until(lambda: "locked" in chat.screen.notice.text)
+            assert chat.screen.composer.text == "Write."
+        await chat.drafts("Write.")
+        with monkeypatch.context() as patched:
+            patched.setattr(penpal.store, "add_act", locked)
+            await chat.press("1")
+            assert "locked" in chat.screen.notice.text
+            assert chat.kinds() == []
+
+
+async def test_leaving_asks_again_when_typed_text_cannot_be_saved(
+    open_chat: OpenChat, penpal: PenPal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(place: str, text: str) -> None:
+        raise StoreError("The disk is full.")
+
+    async with open_chat() as chat:
+        await chat.press(*"words")
+        monkeypatch.setattr(penpal.store, "keep_unsaved", full)
+        chat.screen.composer.insert("!")
+        await chat.press("ctrl+q")
+        assert "ctrl+q again" in chat.screen.notice.text
+        assert chat.pilot.app.is_running
+
+
+async def test_latents_that_are_off_are_shown(open_chat: OpenChat, penpal: PenPal) -> None:
+    penpal.latents_off = "the check failed; run 'penpal doctor'."
+    async with open_chat() as chat:
+        await chat.pilot.pause()
+        notice = chat.screen.query_one("#latents-off")
+        assert notice.display
+        assert "penpal doctor" in str(notice.content)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_key_is_answered_at_once_while_a_slow_decoder_writes(
+    open_chat: OpenChat, decoder: ScriptedDecoder, busy: bool
+) -> None:
+    decoder.texts = ["word " * 400, "other " * 400]
+    decoder.delay_s, decoder.busy = 0.02, busy
+    async with open_chat() as chat:
+        await chat.send("Write.")
+        await chat.until(lambda: chat.screen.pair.display)
+        waits = []
+        for number in range(10):
+            pressed = time.monotonic()
+            chat.pilot.app.post_message(events.Key("x", "x"))
+            while len(chat.screen.composer.text) <= number:
+                await asyncio.sleep(0.001)
+            waits.append(time.monotonic() - pressed)
+            await asyncio.sleep(0.03)
+        assert sorted(waits)[len(waits) // 2] < 0.05
+        stopped = time.monotonic()
+        await chat.pilot.press("escape")
+        await chat.until(lambda: chat.screen.stream is None)
+        assert time.monotonic() - stopped < 1.0
+
+
+async def test_help_lists_every_binding(open_chat: OpenChat) -> None:
+    async with open_chat() as chat:
+        await chat.press("f1")
+        assert isinstance(chat.pilot.app.screen, HelpScreen)
+        text = chat.pilot.app.export_screenshot()
+        assert "Leave" in text
+        await chat.press("escape")
+        assert chat.pilot.app.screen is chat.screen
+
+
+async def test_a_window_that_is_too_small_says_so_until_it_grows(open_chat: OpenChat) -> None:
+    async with open_chat(size=(59, 16)) as chat:
+        await chat.until(lambda: isinstance(chat.pilot.app.screen, TooSmallScreen))
+        await chat.pilot.resize_terminal(60, 16)
+        await chat.until(lambda: chat.pilot.app.screen is chat.screen)
+        await chat.drafts()
+
+
+@pytest.mark.parametrize("command", [lambda p: run_chat(p), lambda p: run_rate(p, ["Write."])])
+def test_without_a_terminal_it_says_what_to_do_instead(command: Callable[[PenPal], None], penpal: PenPal) -> None:
+    with pytest.raises(UsageError, match="needs a terminal"):
+        command(penpal)
