@@ -120,14 +120,13 @@ def _label(
     writer = penpal.writer(sampling=_short(penpal))
     picked = ties = 0
     for i, task in enumerate(tasks[: MAX_ROUNDS_PER_PAIR * pairs]):
-        conversation = writer.conversation(task, origin="demo")
-        left, right = writer.propose(task, conversation_id=conversation, seed=1_000_000 * seed + 10 * i).run()
+        left, right = writer.propose(task, origin="demo", seed=1_000_000 * seed + 10 * i).run()
         scores = person.score(left.text), person.score(right.text)
         if scores[0] == scores[1]:
-            writer.judge(left.turn_id, "tie")
+            writer.recorder.judge(left.turn_id, "tie")
             ties += 1
         else:
-            writer.pick(left.id if scores[0] > scores[1] else right.id)
+            writer.recorder.pick(left.id if scores[0] > scores[1] else right.id)
             picked += 1
         progress(f"The person {person.description}: {picked} of {pairs} picks", 0.5 * picked / pairs)
         if picked == pairs:
@@ -142,11 +141,7 @@ def _drafts(
     writer = penpal.writer(generic=generic, sampling=_short(penpal))
     drafts = []
     for i, task in enumerate(tasks):
-        conversation = writer.conversation(task, origin="demo")
-        proposal = writer.propose(
-            task, conversation_id=conversation, drafts=1, explore=False, seed=7_000_000 + seed + i
-        )
-        drafts += proposal.run()
+        drafts += writer.propose(task, origin="demo", drafts=1, explore=False, seed=7_000_000 + seed + i).run()
         progress(i / len(tasks))
     return drafts
 

@@ -9,7 +9,6 @@ import argparse
 import json
 import platform
 import tempfile
-from contextlib import closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +16,18 @@ from pathlib import Path
 from app.demo import DemoReport, run_demo
 from app.tastes import TASTES
 from app.wiring import open_penpal
+from benchmarks.remembering_decoder import RememberingDecoder
 from core.paths import Home
 
 
-def measure(taste: str, pairs: int, prompts: int, seed: int) -> DemoReport:
-    """One simulated person, in a home of their own."""
-    with tempfile.TemporaryDirectory() as folder, closing(open_penpal(Home(Path(folder)))) as penpal:
-        return run_demo(penpal, taste=taste, pairs=pairs, prompts=prompts, seed=seed)
+def measure(decoder: RememberingDecoder, taste: str, pairs: int, prompts: int, seed: int) -> DemoReport:
+    """One simulated person, in a home of their own. All share the drafts of the generic voice."""
+    with tempfile.TemporaryDirectory() as folder:
+        penpal = open_penpal(Home(Path(folder)))
+        penpal.__dict__["decoder"] = decoder
+        report = run_demo(penpal, taste=taste, pairs=pairs, prompts=prompts, seed=seed)
+        penpal.store.close()
+        return report
 
 
 def row(report: DemoReport, seed: int) -> dict[str, object]:
@@ -43,7 +47,6 @@ def row(report: DemoReport, seed: int) -> dict[str, object]:
         "accuracy": report.accuracy,
         "activated": report.activated,
         "seconds_personalize": report.seconds["personalize"],
-        "seconds_total": report.seconds["total"],
         "bytes_per_person": report.bytes_per_person,
     }
 
@@ -74,8 +77,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args()
     reports = []
+    shared = tempfile.TemporaryDirectory()
+    decoder = RememberingDecoder(open_penpal(Home(Path(shared.name))).decoder)
     for taste in options.tastes:
-        reports.append(measure(taste, options.pairs, options.prompts, options.seed))
+        reports.append(measure(decoder, taste, options.pairs, options.prompts, options.seed))
         print(table(reports[-1:]).splitlines()[-1], f"{reports[-1].seconds['total']:.0f} s", flush=True)
     command = (
         f"python -m benchmarks --pairs {options.pairs} --prompts {options.prompts} --seed {options.seed} "

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core.errors import PromptTooLongError, UsageError
-from core.feedback import ActKind, Draft
+from core.feedback import Draft
 from core.protocols import Chunk, Decoder, DraftRequest, Latent, Message, PersonalEncoder, Sampling
 from core.recorder import Recorder
-from core.store import Origin, Store
+from core.store import Origin, Store, Turn
 
 SAVE_EVERY_S = 1.0
 TITLE_CHARACTERS = 48
+SEED_STRIDE = 0x9E3779B1
+"""Between the drafts of one batch, so that the second draft of seed 5 is not the first of seed 6."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Proposal:
 
 
 class Writer:
-    """Drafts in one voice and records what the person does with them."""
+    """Drafts in one voice; `recorder` records what the person does with the drafts."""
 
     def __init__(self, store: Store, decoder: Decoder, voice: Voice, *, sampling: Sampling) -> None:
         self.store, self.decoder, self.voice, self.sampling = store, decoder, voice, sampling
@@ -111,19 +113,24 @@ class Writer:
         self,
         prompt: str,
         *,
-        conversation_id: int,
+        conversation_id: int | None = None,
+        origin: Origin = "chat",
         drafts: int = 2,
         explore: bool = True,
         cut: bool = False,
         seed: int | None = None,
     ) -> Proposal:
-        """A new turn. `explore` draws a latent per draft, so that choices teach; else all use the mean.
+        """A new turn, of a new conversation if none is named.
 
+        `explore` draws a latent per draft, so that choices teach; else all use the mean.
         Raises UsageError for an empty prompt and PromptTooLongError, unless `cut` lets the prompt lose its middle.
         """
         if not prompt.strip():
             raise UsageError("There is nothing to write about: type what you want first.")
-        messages = self._messages(conversation_id, prompt, cut=cut)
+        turns = self.store.turns(conversation_id) if conversation_id is not None else []
+        messages = self._messages(turns, prompt, cut=cut)
+        if conversation_id is None:
+            conversation_id = self.conversation(prompt, origin=origin)
         turn_id = self.store.add_turn(conversation_id, messages[-1].content, messages)
         return self._draft(turn_id, messages, drafts=drafts, explore=explore, seed=seed)
 
@@ -131,32 +138,9 @@ class Writer:
         self, turn_id: int, *, drafts: int = 2, explore: bool = True, seed: int | None = None
     ) -> Proposal:
         """Redo: new drafts for the same prompt; the ones before are marked as not good enough."""
-        for draft in self.latest_drafts(turn_id):
+        for draft in self.recorder.latest_drafts(turn_id):
             self.recorder.redo(draft.id)
         return self._draft(turn_id, self.store.turn(turn_id).messages, drafts=drafts, explore=explore, seed=seed)
-
-    # --- what the person does: see Recorder, which needs no decoder ----------------------------------------------
-
-    def latest_drafts(self, turn_id: int) -> list[Draft]:
-        return self.recorder.latest_drafts(turn_id)
-
-    def pick(self, draft_id: int) -> int:
-        return self.recorder.pick(draft_id)
-
-    def judge(self, turn_id: int, kind: ActKind) -> int:
-        return self.recorder.judge(turn_id, kind)
-
-    def edit(self, draft_id: int, text: str) -> int | None:
-        return self.recorder.edit(draft_id, text)
-
-    def accept(self, draft_id: int, text: str) -> int:
-        return self.recorder.accept(draft_id, text)
-
-    def star(self, draft_id: int) -> int:
-        return self.recorder.star(draft_id)
-
-    def undo(self, turn_id: int, act_id: int) -> int:
-        return self.recorder.undo(turn_id, act_id)
 
     # --- inner ------------------------------------------------------------------------------------------------
 
@@ -164,9 +148,8 @@ class Writer:
         self, turn_id: int, messages: Sequence[Message], *, drafts: int, explore: bool, seed: int | None
     ) -> Proposal:
         first_seed = secrets.randbelow(2**31) if seed is None else seed
-        requests = [
-            DraftRequest(first_seed + i, self._latent(messages, first_seed + i, explore=explore)) for i in range(drafts)
-        ]
+        seeds = [(first_seed + i * SEED_STRIDE) % 2**31 for i in range(drafts)]
+        requests = [DraftRequest(seed, self._latent(messages, seed, explore=explore)) for seed in seeds]
         draft_ids = [
             self.store.add_draft(
                 turn_id,
@@ -195,10 +178,10 @@ class Writer:
             return None
         return encoder.sample(messages, seed) if explore else encoder.mean(messages)
 
-    def _messages(self, conversation_id: int, prompt: str, *, cut: bool) -> list[Message]:
+    def _messages(self, turns: Sequence[Turn], prompt: str, *, cut: bool) -> list[Message]:
         """The conversation so far and the prompt; the oldest exchanges go first when it gets too long."""
         exchanges: list[list[Message]] = []
-        for turn in self.store.turns(conversation_id):
+        for turn in turns:
             kept = self.store.accepted_text(turn.id)
             if kept:
                 exchanges.append([Message("user", turn.prompt), Message("assistant", kept)])

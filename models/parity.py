@@ -37,9 +37,10 @@ class Parity(NamedTuple):
 
 
 def parity_latents(latent_size: int) -> tuple[Latent, Latent]:
-    """Two fixed draws from the prior."""
-    a, b = np.random.default_rng(20241230).standard_normal((2, latent_size)).astype(np.float32)
-    return a, b
+    """A fixed point at the prior's typical radius and its opposite: random pairs may lie close together."""
+    z = np.random.default_rng(20241230).standard_normal(latent_size).astype(np.float32)
+    z *= np.sqrt(latent_size) / np.linalg.norm(z)
+    return z, -z
 
 
 def kl(p: NDArray[np.float32], q: NDArray[np.float32]) -> float:

@@ -120,11 +120,8 @@ def _with_piped(prompt: str) -> str:
 
 
 def _propose(writer: Writer, text: str, *, drafts: int, cut: bool, seed: int | None) -> Proposal:
-    conversation_id = writer.conversation(text, origin="write")
     try:
-        return writer.propose(
-            text, conversation_id=conversation_id, drafts=drafts, explore=drafts > 1, cut=cut, seed=seed
-        )
+        return writer.propose(text, origin="write", drafts=drafts, explore=drafts > 1, cut=cut, seed=seed)
     except PromptTooLongError as error:
         raise PromptTooLongError(
             f"The prompt is too long: {error.tokens} tokens, {error.room_tokens} fit. "

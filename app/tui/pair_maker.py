@@ -86,17 +86,16 @@ class PairMaker:
 
     def _make(self, writer: Writer, prompt: str) -> RatedPair | None:
         """Two drafts that differ; a turn whose drafts do not is left unanswered, and another one made."""
-        conversation_id = writer.conversation(prompt, origin="rate")
         for _ in range(ATTEMPTS):
             with self._changed:
                 if self._stopped:
                     return None
                 self._stream = stream = DraftStream()
-            stream.run(lambda: writer.propose(prompt, conversation_id=conversation_id, cut=True))
+            stream.run(lambda: writer.propose(prompt, origin="rate", cut=True))
             turn_id = stream.look().turn_id
             if turn_id is None or stream.stopped:
                 return None
-            left, right = writer.latest_drafts(turn_id)
+            left, right = writer.recorder.latest_drafts(turn_id)
             if left.text.strip() and right.text.strip() and left.text.split() != right.text.split():
                 return RatedPair(turn_id, prompt, (left, right) if self._sides.random() < 0.5 else (right, left))
         return None

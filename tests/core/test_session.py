@@ -40,7 +40,7 @@ def conversation(writer: Writer) -> int:
 
 def keep(writer: Writer, conversation: int, prompt: str, text: str) -> None:
     (draft,) = writer.propose(prompt, conversation_id=conversation, drafts=1).run()
-    writer.accept(draft.id, text)
+    writer.recorder.accept(draft.id, text)
 
 
 def test_two_drafts_are_written_side_by_side(writer: Writer, conversation: int) -> None:
@@ -147,7 +147,7 @@ def test_partial_text_is_saved_while_it_streams(
 
 def test_a_pick_is_held_against_the_draft_beside_it(writer: Writer, conversation: int) -> None:
     left, right = writer.propose("Write.", conversation_id=conversation).run()
-    writer.pick(right.id)
+    writer.recorder.pick(right.id)
     (pair,) = writer.store.pairs(backbone_id=left.backbone_id)
     assert (pair.chosen.text, pair.rejected.text) == (right.text, left.text)
 
@@ -159,8 +159,8 @@ def test_a_pick_after_a_redo_is_held_against_all_four(
     first.run()
     decoder.texts = ["A third.", "A fourth."]
     third, fourth = writer.propose_again(first.turn_id).run()
-    assert [draft.id for draft in writer.latest_drafts(first.turn_id)] == [third.id, fourth.id]
-    writer.pick(third.id)
+    assert [draft.id for draft in writer.recorder.latest_drafts(first.turn_id)] == [third.id, fourth.id]
+    writer.recorder.pick(third.id)
     pairs = writer.store.pairs(backbone_id=third.backbone_id)
     assert [pair.source for pair in pairs] == ["redo", "redo", "pick"]
     assert {pair.chosen.text for pair in pairs} == {"A third."}
@@ -168,25 +168,25 @@ def test_a_pick_after_a_redo_is_held_against_all_four(
 
 def test_an_edit_leaves_the_draft_as_it_was(writer: Writer, conversation: int) -> None:
     left, _ = writer.propose("Write.", conversation_id=conversation).run()
-    assert writer.edit(left.id, "Mine.") is not None
+    assert writer.recorder.edit(left.id, "Mine.") is not None
     assert writer.store.draft(left.id).text == left.text
 
 
 def test_text_that_differs_by_white_space_at_its_end_is_no_edit(writer: Writer, conversation: int) -> None:
     left, _ = writer.propose("Write.", conversation_id=conversation).run()
-    assert writer.edit(left.id, left.text + "\n") is None
+    assert writer.recorder.edit(left.id, left.text + "\n") is None
     assert writer.store.acts(left.turn_id) == []
 
 
 def test_an_empty_edit_is_refused(writer: Writer, conversation: int) -> None:
     left, _ = writer.propose("Write.", conversation_id=conversation).run()
     with pytest.raises(UsageError, match="The edited text is empty"):
-        writer.edit(left.id, " ")
+        writer.recorder.edit(left.id, " ")
 
 
 def test_an_undo_takes_an_act_back(writer: Writer, conversation: int) -> None:
     left, _ = writer.propose("Write.", conversation_id=conversation).run()
-    writer.undo(left.turn_id, writer.pick(left.id))
+    writer.recorder.undo(left.turn_id, writer.recorder.pick(left.id))
     assert writer.store.pairs(backbone_id=left.backbone_id) == []
 
 

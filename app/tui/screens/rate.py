@@ -179,7 +179,7 @@ class RateScreen(Screen[None]):
     async def _undo(self, last: Answer) -> None:
         try:
             writer = await self.app.writer()
-            await asyncio.to_thread(writer.undo, last.pair.turn_id, last.act_id)
+            await asyncio.to_thread(writer.recorder.undo, last.pair.turn_id, last.act_id)
         except Exception as error:
             self.notice.say(in_words(error))
         else:
@@ -210,10 +210,10 @@ class RateScreen(Screen[None]):
 def answer(writer: Writer, pair: RatedPair, kind: str) -> int:
     """Records an answer and returns its act."""
     if kind in ("left", "right"):
-        return writer.pick(pair.shown[kind == "right"].id)
+        return writer.recorder.pick(pair.shown[kind == "right"].id)
     if kind == "tie":
-        return writer.judge(pair.turn_id, "tie")
-    return writer.judge(pair.turn_id, "both_bad" if kind == "both_bad" else "skip")
+        return writer.recorder.judge(pair.turn_id, "tie")
+    return writer.recorder.judge(pair.turn_id, "both_bad" if kind == "both_bad" else "skip")
 
 
 def summary(answers: Sequence[Answer]) -> str:

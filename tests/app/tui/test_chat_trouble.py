@@ -140,28 +140,45 @@ async def test_latents_that_are_off_are_shown(open_chat: OpenChat, penpal: PenPa
         assert "penpal doctor" in str(notice.content)
 
 
+async def key_wait_s(chat: Any) -> float:
+    """How long a typed letter takes to stand in the composer: the median of ten."""
+    waits = []
+    for _ in range(10):
+        pressed, before = time.monotonic(), len(chat.screen.composer.text)
+        chat.pilot.app.post_message(events.Key("x", "x"))
+        while len(chat.screen.composer.text) == before:
+            await asyncio.sleep(0.001)
+        waits.append(time.monotonic() - pressed)
+        await asyncio.sleep(0.03)
+    return sorted(waits)[len(waits) // 2]
+
+
 @pytest.mark.parametrize("busy", [False, True])
 async def test_a_key_is_answered_at_once_while_a_slow_decoder_writes(
     open_chat: OpenChat, decoder: ScriptedDecoder, busy: bool
 ) -> None:
-    decoder.texts = ["word " * 400, "other " * 400]
+    decoder.texts = ["word " * 2000, "other " * 2000]
     decoder.delay_s, decoder.busy = 0.02, busy
+    async with open_chat() as chat:
+        idle_s = await key_wait_s(chat)
+        await chat.send("Write.")
+        await chat.until(lambda: chat.screen.pair.display)
+        # On a machine that something else keeps busy, the idle screen is slow too.
+        assert await key_wait_s(chat) < max(0.05, 3 * idle_s)
+
+
+async def test_escape_stops_within_one_token(open_chat: OpenChat, decoder: ScriptedDecoder) -> None:
+    asked: list[int] = []
+    decoder.texts, decoder.delay_s, decoder.before_token = ["word " * 2000] * 2, 0.02, asked.append
     async with open_chat() as chat:
         await chat.send("Write.")
         await chat.until(lambda: chat.screen.pair.display)
-        waits = []
-        for number in range(10):
-            pressed = time.monotonic()
-            chat.pilot.app.post_message(events.Key("x", "x"))
-            while len(chat.screen.composer.text) <= number:
-                await asyncio.sleep(0.001)
-            waits.append(time.monotonic() - pressed)
-            await asyncio.sleep(0.03)
-        assert sorted(waits)[len(waits) // 2] < 0.05
-        stopped = time.monotonic()
-        await chat.pilot.press("escape")
+        stream = chat.screen.stream
+        stop, asked_at_stop = stream.stop, []
+        stream.stop = lambda: (asked_at_stop.append(len(asked)), stop())
+        await chat.press("escape")
         await chat.until(lambda: chat.screen.stream is None)
-        assert time.monotonic() - stopped < 1.0
+        assert len(asked) - asked_at_stop[0] <= 1
 
 
 async def test_help_lists_every_binding(open_chat: OpenChat) -> None:
