@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EMBEDDED_CLAP = Path(__file__).parent.parent / "models" / "pretrained" / "smollm2-135m-instruct.clap.safetensors"
 
+EMBEDDED_CLAP_SHA256 = "0d734567952bbb72371a9e1dca48304f48ef8f153c62fc8f5b1cd2b5de626c29"
+
 
 @dataclass(frozen=True)
 class Clap:
@@ -62,11 +64,17 @@ class PenPal:
         if self.settings.backbone and not self.settings.clap:
             raise BackboneError("A backbone of your own needs its CLaP weights: set 'clap' beside 'backbone'.")
         arrays, about = read_arrays(path)
+        digest = file_sha256(path)
+        if path == EMBEDDED_CLAP and digest != EMBEDDED_CLAP_SHA256:
+            raise BackboneError(
+                f"The latent space {path} is damaged: its SHA-256 is {digest[:12]}, it should be "
+                f"{EMBEDDED_CLAP_SHA256[:12]}. Install PenPal again."
+            )
         if about.get("backbone") != self.backbone.id:
             raise BackboneError(
                 f"{path} was made for backbone {str(about.get('backbone'))[:12]}, this one is {self.backbone.id[:12]}."
             )
-        return Clap(path, file_sha256(path), arrays, about)
+        return Clap(path, digest, arrays, about)
 
     @cached_property
     def decoder(self) -> LlamaDecoder:

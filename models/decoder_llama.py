@@ -20,6 +20,8 @@ MAX_DRAFTS = 8
 CONTEXT_TOKENS = 4096
 PREFILL_TOKENS = 128
 """Prompt tokens between two looks at `cancelled`: about 100 ms on two cores."""
+CLOSE_TIMEOUT_S = 10.0
+"""A thread that holds the decoder for longer keeps its memory: the process is about to end anyway."""
 PROMPT = 0
 """Sequence of the prompt. Drafts are 1 .. MAX_DRAFTS, their latents lie in the sequences after these."""
 
@@ -58,6 +60,7 @@ class LlamaDecoder:
             flash_attention=flash_attention,
         )
         self._lock = threading.Lock()
+        self._closing = False
         self._prompt_ids: list[int] = []
         self._layout = self._read_layout() if adapter else None
 
@@ -92,6 +95,9 @@ class LlamaDecoder:
         if not 1 <= len(requests) <= MAX_DRAFTS:
             raise UsageError(f"Between 1 and {MAX_DRAFTS} drafts can be made at once, not {len(requests)}.")
         with self._lock:
+            if self._closing:
+                yield from (Chunk(i, "", 0, "cancelled") for i in range(len(requests)))
+                return
             ids = self._checked(messages, sampling)
             drafts: list[_Draft] = []
             try:
@@ -121,8 +127,12 @@ class LlamaDecoder:
             return Likelihood(-float(sum(row[i] for row, i in zip(rows, ids, strict=True))), len(ids))
 
     def close(self) -> None:
-        self._context.close()
-        self._model.close()
+        """Ends what another thread is writing, then frees the weights: llama.cpp crashes if they go while in use."""
+        self._closing = True
+        if self._lock.acquire(timeout=CLOSE_TIMEOUT_S):
+            self._context.close()
+            self._model.close()
+            self._lock.release()
 
     # --- inner ------------------------------------------------------------------------------------------------
 
@@ -148,7 +158,7 @@ class LlamaDecoder:
         self._context.forget(PROMPT, from_position=known)
         self._prompt_ids = target[:known]
         for start in range(known, len(target), PREFILL_TOKENS):
-            if cancelled():
+            if cancelled() or self._closing:
                 return False
             block = target[start : start + PREFILL_TOKENS]
             self._context.decode([Entry(t, start + i, PROMPT) for i, t in enumerate(block)])
@@ -175,7 +185,7 @@ class LlamaDecoder:
 
     def _decode_all(self, drafts: list[_Draft], cancelled: Callable[[], bool]) -> Iterator[Chunk]:
         while live := [draft for draft in drafts if not draft.text.finish]:
-            if cancelled():
+            if cancelled() or self._closing:
                 for draft in live:
                     yield Chunk(draft.index, draft.text.end("cancelled"), draft.text.tokens, "cancelled")
                 return

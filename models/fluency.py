@@ -41,8 +41,8 @@ class Fluency:
     """1: the encoder as trained; 0: nothing of it stayed fluent."""
 
 
-MAX_RISE = 2.0
-"""Points of perplexity that a personal voice may cost. The generic drafts of the embedded backbone are at 5 to 6."""
+MAX_RISE = 1.5
+"""Points of perplexity that a personal voice may cost; generic drafts of the embedded backbone are at about 4."""
 STRENGTHS = (1.0, 0.8, 0.6, 0.4)
 PROBE_TOKENS = 48
 
