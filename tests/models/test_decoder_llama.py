@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -283,3 +285,28 @@ def test_log_softmax_sums_to_one_and_survives_large_logits() -> None:
 def test_a_backbone_is_named_and_its_device_told(tiny_llama: LlamaDecoder, tiny_backbone: Backbone) -> None:
     assert tiny_llama.backbone_id == tiny_backbone.id
     assert "CPU" in tiny_llama.device
+
+
+def test_closing_while_another_thread_writes_ends_its_drafts_first(
+    tiny_backbone: Backbone, tiny_clap: Arrays, tiny_folder: Path
+) -> None:
+    decoder = tiny.llama_decoder(tiny_backbone, tiny_clap, tiny_folder)
+    started, finishes = threading.Event(), list[Finish]()
+
+    def slowly() -> bool:
+        started.set()
+        time.sleep(0.2)
+        return False
+
+    def write_on() -> None:
+        finishes.extend(c.finish for c in decoder.generate(HELLO, [DraftRequest(1)], WARM, cancelled=slowly))
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    assert started.wait(10)
+    decoder.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert finishes[-1] == "cancelled"
+    late = list(decoder.generate(HELLO, [DraftRequest(1)], WARM))
+    assert [chunk.finish for chunk in late] == ["cancelled"]
