@@ -20,7 +20,7 @@ from models.fluency import WrittenDraft, perplexity
 from models.writing_tasks import writing_tasks
 
 DRAFT_TOKENS = 48
-MAX_ROUNDS_PER_PAIR = 3
+MAX_ROUNDS_PER_PAIR = 5
 """Some tastes see no difference between most drafts: the person then says 'tie' and is asked again."""
 Progress = Callable[[str, float], None]
 

@@ -13,7 +13,6 @@ SENTENCE_END = re.compile(r"[.!?]+")
 FIRST_PERSON = frozenset(("i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine", "myself"))
 SECOND_PERSON = frozenset(("you", "you're", "you've", "you'd", "you'll", "your", "yours", "yourself"))
 GROUP = frozenset(("we", "we're", "we've", "we'd", "we'll", "us", "our", "ours"))
-HEDGES = frozenset(("maybe", "perhaps", "might", "could", "possibly", "probably", "seems", "guess", "think", "unsure"))
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,6 @@ TASTES = {
     "positive": Taste("warm and positive", sentiment),
     "negative": Taste("negative and critical", lambda text: -sentiment(text)),
     "short-words": Taste("short, plain words", lambda text: -word_length(text)),
-    "long-words": Taste("long, learned words", word_length),
     "short-sentences": Taste("short sentences", lambda text: -sentence_length(text)),
-    "hedging": Taste("careful: maybe, perhaps, I think", share(HEDGES)),
 }
 DEFAULT_TASTE = "first-person"
