@@ -20,8 +20,8 @@ from app.wiring import open_penpal
 from benchmarks.remembering_decoder import RememberingDecoder
 from core.paths import Home
 
-NOTE = """A simulated person picks between two drafts of the generic voice, PenPal personalizes once, and one draft of the
-personal voice is compared with one of the generic voice (z = 0) for each unseen prompt. *Choices foreseen* is
+NOTE = """A simulated person picks between two drafts of the generic voice, PenPal personalizes once, and for each
+unseen prompt one draft of the personal voice is compared with one of the generic voice (z = 0). *Choices foreseen* is
 cross-validated on the picks; *win rate* leaves ties out; perplexity is under the untouched backbone."""
 
 
