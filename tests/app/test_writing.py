@@ -68,7 +68,8 @@ def test_json_names_everything_that_made_a_draft(penpal: Run) -> None:
         "tokens": 5,
         "notice": None,
     }
-    assert (second["id"], second["turn_id"], second["seed"]) == (2, 1, 8)
+    assert (second["id"], second["turn_id"]) == (2, 1)
+    assert second["seed"] not in (7, 8)
 
 
 def test_one_draft_takes_the_mean_and_several_explore(penpal: Run, store: Store) -> None:
