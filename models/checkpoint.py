@@ -50,3 +50,11 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise BackboneError(f"{path} is missing or damaged ({error}).") from error
+
+
+def read_cache(path: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """A file that can be made anew: None when it is missing or damaged."""
+    try:
+        return read_arrays(path)
+    except BackboneError:
+        return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.errors import LatentStateError
 from core.protocols import Latent
-from models.checkpoint import Arrays, read_arrays, write_arrays
+from models.checkpoint import Arrays, read_cache, write_arrays
 
 Floats = NDArray[np.float32]
 STATE_MAGIC = 0xAF143CD8
@@ -77,8 +77,8 @@ def backbone_projections(gguf: Path, cache_file: Path) -> tuple[Arrays, dict[str
 
     Parsing a GGUF's vocabulary takes a second at every start, so the result is kept beside the database.
     """
-    if cache_file.exists():
-        return read_arrays(cache_file)
+    if (cached := read_cache(cache_file)) is not None:
+        return cached
     from gguf import GGUFReader
     from gguf.quants import dequantize
 

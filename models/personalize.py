@@ -24,7 +24,7 @@ from core.feedback import Pair
 from core.protocols import Message
 from models import latent_dpo
 from models.backbone import Backbone, ChatTemplate
-from models.checkpoint import Arrays, read_arrays, write_arrays
+from models.checkpoint import Arrays, read_cache, write_arrays
 from models.encoder import LatentEncoder, Posterior
 from models.llama_runtime import LlamaModel
 from models.personal_encoder import ShiftEncoder
@@ -163,8 +163,9 @@ def llama_shape(model: LlamaModel) -> dict[str, Any]:
 
 def token_embedding(backbone: Backbone, cache_file: Path | None) -> Tensor:
     """[V, H]: the backbone's token embedding; kept as f16 in `cache_file`, since parsing the GGUF takes a second."""
-    if cache_file is not None and cache_file.exists():
-        return torch.from_numpy(read_arrays(cache_file)[0]["embedding"])
+    cached = read_cache(cache_file) if cache_file is not None else None
+    if cached is not None:
+        return torch.from_numpy(cached[0]["embedding"])
     from gguf import GGUFReader
     from gguf.quants import dequantize
 
@@ -193,12 +194,11 @@ class PosteriorCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            arrays, _ = read_arrays(path)
-            keys = [bytes(row).hex() for row in arrays["key"]]
-            self._rows = dict(zip(keys, zip(arrays["mean"], arrays["log_variance"], strict=True), strict=True))
-        except (BackboneError, KeyError, ValueError):
-            self._rows = {}
+        self._rows: dict[str, tuple[Any, Any]] = {}
+        if (cached := read_cache(path)) is not None:
+            keys = [bytes(row).hex() for row in cached[0]["key"]]
+            rows = zip(cached[0]["mean"], cached[0]["log_variance"], strict=True)
+            self._rows = dict(zip(keys, rows, strict=True))
 
     def lookup(
         self, texts: Sequence[tuple[Sequence[Message], str]], encoder: Callable[[], PosteriorEncoder]

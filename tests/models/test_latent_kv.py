@@ -187,3 +187,13 @@ def test_llama_cpp_refuses_a_state_that_it_does_not_take_whole(context: LlamaCon
     blob = template(context)
     with pytest.raises(LatentStateError, match="took"):
         context.restore(SEQUENCE, blob[:-8])
+
+
+def test_a_damaged_copy_of_the_projections_is_made_anew(tiny_backbone: Backbone, tmp_path: Path) -> None:
+    file = tmp_path / "projections.safetensors"
+    first, about = backbone_projections(tiny_backbone.path, file)
+    file.write_bytes(file.read_bytes()[:100])
+    again, about_again = backbone_projections(tiny_backbone.path, file)
+    assert about == about_again
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert backbone_projections(tiny_backbone.path, file)[1] == about
