@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,6 @@ def personalize(
 
     `drafts` allows the fluency check, the only part that runs the language model. Raises LearnError for too few pairs.
     """
-    import time
-
     from models.personalize import PosteriorCache, PosteriorEncoder, learn
 
     started = time.monotonic()

@@ -6,7 +6,7 @@ its own llama.cpp without torch (`models.parity`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,10 @@ from core.protocols import Decoder, Sampling
 from models.backbone import Backbone, ChatTemplate, load_torch
 from models.checkpoint import Arrays, read_arrays, write_arrays
 from models.decoder_torch import adapter_from, open_torch_decoder
-from models.encoder import LatentEncoder
 from models.evaluate import ClapReport, evaluate_drafts, evaluate_likelihoods
 from models.llama_runtime import LlamaModel, write_dense_gguf
 from models.parity import reference_log_probs
+from models.personalize import PosteriorEncoder
 from models.pretrain import PretrainConfig, pretrain
 from models.sampling import PromptResponses, ResponseSampler, read_shards, sample_to_shards
 from models.writing_tasks import writing_tasks
@@ -38,26 +38,42 @@ def open_sampler(backbone: Backbone, folder: Path) -> ResponseSampler:
     return ResponseSampler(model, template, sampling=SAMPLING)
 
 
-def sample_and_train(backbone: Backbone, folder: Path, *, prompts: int, config: PretrainConfig, report: Report) -> Path:
-    """Stages sample, train and publish, each resumed from what `folder` holds. Returns the published file."""
-    if prompts < 1:
-        raise UsageError("At least one prompt is needed to sample from.")
+def sampled(
+    backbone: Backbone,
+    folder: Path,
+    shards: Path,
+    tasks: Sequence[str],
+    *,
+    plain: int,
+    hinted: int,
+    seed: int,
+    report: Report,
+) -> list[PromptResponses]:
+    """Responses of the backbone to these tasks, `hinted` of them asked for in a style; kept in `shards`."""
     sampler = open_sampler(backbone, folder)
     try:
         sample_to_shards(
             sampler,
-            writing_tasks("train", seed=EVAL_SEED, limit=prompts),
-            folder / "responses",
-            plain=3,
-            hinted=3,
-            seed=100_000,
+            tasks,
+            shards,
+            plain=plain,
+            hinted=hinted,
+            seed=seed,
             progress=lambda done, total: report(f"sampled {done} of {total} prompts"),
         )
     finally:
         sampler.close()
+    return list(read_shards(shards))
+
+
+def sample_and_train(backbone: Backbone, folder: Path, *, prompts: int, config: PretrainConfig, report: Report) -> Path:
+    """Stages sample, train and publish, each resumed from what `folder` holds. Returns the published file."""
+    if prompts < 1:
+        raise UsageError("At least one prompt is needed to sample from.")
+    tasks = writing_tasks("train", seed=EVAL_SEED, limit=prompts)
+    rows = sampled(backbone, folder, folder / "responses", tasks, plain=3, hinted=3, seed=100_000, report=report)
     lm = load_torch(backbone, torch.bfloat16)
     about = {"backbone": backbone.id, "backbone_name": backbone.path.stem}
-    rows = list(read_shards(folder / "responses"))
     trained = pretrain(lm, rows, folder, config, about=about, report=report)
     del lm
     return publish(backbone, trained, folder / "published.clap.safetensors")
@@ -74,39 +90,14 @@ def publish(backbone: Backbone, trained: Path, target: Path) -> Path:
     return target
 
 
-def held_out_responses(backbone: Backbone, folder: Path, prompts: int, report: Report) -> list[PromptResponses]:
-    """Responses of the backbone to held-out prompts: 4 plain ones and 2 asked for in a style, kept in `folder`."""
-    shards = folder / f"held-out-{prompts}"
-    sampler = open_sampler(backbone, folder)
-    try:
-        sample_to_shards(
-            sampler,
-            writing_tasks("held_out", seed=EVAL_SEED, limit=prompts),
-            shards,
-            plain=4,
-            hinted=2,
-            seed=7,
-            progress=lambda done, total: report(f"sampled {done} of {total} held-out prompts"),
-        )
-    finally:
-        sampler.close()
-    return list(read_shards(shards))
-
-
-def encoder_from(clap: Arrays, backbone: Backbone) -> LatentEncoder:
-    """The posterior encoder of a CLaP over the backbone's embedding."""
-    from models.personalize import PosteriorEncoder
-
-    return PosteriorEncoder(backbone, clap).encoder
-
-
 def evaluate(
     backbone: Backbone, clap: Arrays, decoder: Decoder, folder: Path, *, prompts: int, report: Report
 ) -> ClapReport:
     """All held-out numbers; a few minutes on two cores."""
-    rows = held_out_responses(backbone, folder, prompts, report)
+    tasks = writing_tasks("held_out", seed=EVAL_SEED, limit=prompts)
+    rows = sampled(backbone, folder, folder / f"held-out-{prompts}", tasks, plain=4, hinted=2, seed=7, report=report)
     lm = load_torch(backbone, torch.bfloat16)
-    encoder, adapter = encoder_from(clap, backbone), adapter_from(clap, lm)
+    encoder, adapter = PosteriorEncoder(backbone, clap).encoder, adapter_from(clap, lm)
     report("measuring likelihoods")
     numbers = evaluate_likelihoods(lm, encoder, adapter, rows)
     with torch.no_grad():
