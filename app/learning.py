@@ -1,149 +1,351 @@
-"""The morning's question answered: train on the stored choices, check, activate or say why not."""
+"""The morning's question answered: train on what the person did, check, activate or say why not."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from core.feedback import Pair
+from app.manners import Deadline, Yielding
+from core.errors import LearnError
+from core.evidence import Evidence
 from core.protocols import Message
+from core.run_lock import run_lock
 from core.store import EncoderRecord, now_utc
 from models.backbone import file_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from app.wiring import PenPal
     from models.fluency import Fluency
+    from models.personal_encoder import GaussianEncoder
     from models.personalize import Learned
 
-MAX_P_VALUE = 0.1
-"""An encoder that a coin would match one time in ten has learned nothing yet."""
-PROBE_PROMPTS = 6
+MAX_P_VALUE = 0.02
+"""Labels picked at random pass one time in fifty."""
+PROBE_PROMPTS = 12
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will use, before it starts."""
+
+    evidence: int
+    left_out: int
+    by_source: dict[str, int]
+    by_context: dict[str, int]
+    to_read: int
+    """Texts that the encoder has not read yet."""
+    device: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """Drafts for one of the person's own prompts, with the same dice."""
+
+    prompt: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
 class PersonalizeReport:
     """What a run found and did."""
 
-    pairs: int
-    pairs_by_source: dict[str, int]
-    accuracy_generic: float
-    """The generic voice has no preference: 0.5 by definition."""
-    accuracy: float
-    """Cross-validated share of the person's choices that the new voice would have made."""
-    p_value: float
-    shift: float
-    perplexity_generic: float | None
-    perplexity_personal: float | None
-    strength: float
     encoder_id: str
     activated: bool
     reason: str
+    capacity: str
+    pairs: int
+    """Evidence that was learned from."""
+    left_out: int
+    pairs_by_source: dict[str, int]
+    accuracy: float
+    """Held-out share of the person's choices that the new voice would have made."""
+    accuracy_interval: tuple[float, float]
+    """95%."""
+    accuracy_generic: float
+    """The generic voice has no preference: 0.5 by definition."""
+    accuracy_active: float | None
+    """The voice used until now, on the choices it was not trained on; None when it is the generic one."""
+    accuracy_on_those: float | None
+    """The new voice, held out, on the same choices."""
+    p_value: float
+    capacities: Mapping[str, tuple[float, float]]
+    """Held-out accuracy and log-loss of each capacity that was tried."""
+    contexts: dict[str, tuple[int, int]]
+    """Right and all, by kind of writing."""
+    sources: dict[str, tuple[int, int]]
+    flip_rate: float
+    half_life: float | None
+    shift: float
+    strength: float
+    perplexity_generic: float | None
+    perplexity_personal: float | None
+    distinct2_generic: float | None
+    distinct2_personal: float | None
+    examples: list[Example]
+    device: str
     seconds: dict[str, float]
+    markdown: str
+    """The file of this report."""
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What the database keeps: numbers and the reason, none of the person's texts."""
+        return {name: value for name, value in asdict(self).items() if name not in ("examples", "markdown")}
+
+
+def plan(penpal: PenPal, *, context: str | None = None) -> Plan:
+    """What `personalize` would use now."""
+    evidence = _evidence(penpal, context)
+    used = [e for e in evidence if e.weight > 0]
+    from models.text_vectors import text_key
+
+    keys = {text_key(e.messages, side.text) for e in used for side in (e.chosen, e.rejected) if side is not None}
+    return Plan(
+        evidence=len(used),
+        left_out=len(evidence) - len(used),
+        by_source=dict(Counter(e.source for e in used).most_common()),
+        by_context=dict(Counter(e.context for e in used).most_common()),
+        to_read=len(keys) - len(penpal.store.vectors(penpal.clap.id, sorted(keys))),
+        device=DEVICE,
+    )
+
+
+DEVICE = "cpu, float32 and float64 in NumPy: nothing here is large enough to gain from a GPU"
 
 
 def personalize(
     penpal: PenPal,
     *,
     drafts: bool = True,
+    examples: int = 5,
     force: bool = False,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    context: str | None = None,
+    max_minutes: float | None = None,
+    progress: Progress = lambda stage, share: None,
 ) -> PersonalizeReport:
-    """Trains a new encoder and activates it if it is better than guessing and its drafts stay fluent.
+    """Trains a new encoder and activates it if it is better beyond noise and its drafts stay fluent.
 
-    `drafts` allows the fluency check, the only part that runs the language model. Raises LearnError for too few pairs.
+    `drafts` allows the fluency check and so many `examples`, the only parts that run the language model. `context`
+    learns one kind of writing anew and leaves the rest as it is. Raises LearnError for too little evidence, BusyError
+    while another run is going on in this home.
     """
-    from models.personalize import PosteriorCache, PosteriorEncoder, learn
-
-    started = time.monotonic()
-    pairs = penpal.store.pairs(backbone_id=penpal.backbone.id)
-    clap = penpal.clap
-    learned = learn(
-        pairs,
-        lambda: PosteriorEncoder(
-            penpal.backbone, clap.arrays, penpal.home.backbones / f"{penpal.backbone.id}.embedding.safetensors"
-        ),
-        PosteriorCache(penpal.home.backbones / f"{clap.id}.posteriors.safetensors"),
-        progress=lambda stage, share: progress(stage, 0.6 * share),
-    )
-    trained = time.monotonic()
-    fluency = None
-    if drafts:
-        progress("Writing a few drafts to check them", 0.6)
-        fluency = _check_fluency(penpal, learned, pairs)
-        if 0 < fluency.strength < 1:
-            learned.encoder.mean_vector = (fluency.strength * learned.encoder.mean_vector).astype("float32")
-    activated, reason = gate(learned, fluency, force=force)
-    encoder_id = _keep(penpal, learned, activated=activated, reason=reason)
-    progress("Done", 1.0)
-    return PersonalizeReport(
-        pairs=len(pairs),
-        pairs_by_source={s: sum(p.source == s for p in pairs) for s in sorted({p.source for p in pairs})},
-        accuracy_generic=0.5,
-        accuracy=learned.accuracy,
-        p_value=learned.p_value,
-        shift=learned.shift,
-        perplexity_generic=fluency.generic if fluency else None,
-        perplexity_personal=fluency.personal if fluency else None,
-        strength=fluency.strength if fluency else 1.0,
-        encoder_id=encoder_id,
-        activated=activated,
-        reason=reason,
-        seconds={
-            "encode": learned.seconds_encode,
-            "train": learned.seconds_train,
-            "learn": trained - started,
-            "check": time.monotonic() - trained,
-        },
-    )
+    with run_lock(penpal.home):
+        return _Run(penpal, context, Deadline(max_minutes), progress).report(drafts=drafts, count=examples, force=force)
 
 
-def _check_fluency(penpal: PenPal, learned: Learned, pairs: Sequence[Pair]) -> Fluency:
-    from models.fluency import fluent_strength
+class _Run:
+    def __init__(self, penpal: PenPal, context: str | None, deadline: Deadline, progress: Progress) -> None:
+        self.penpal, self.context, self.deadline, self.progress = penpal, context, deadline, progress
+        self.yielding = Yielding(penpal.store.is_drafting)
+        self.started = time.monotonic()
+        self.active = penpal.store.active_encoder()
+        self.active_encoder = penpal.load_encoder(self.active) if self.active and self._fits(self.active) else None
 
-    prompts: dict[tuple[Message, ...], None] = dict.fromkeys(pair.messages for pair in reversed(pairs))
-    probes = list(prompts)[:PROBE_PROMPTS]
-    return fluent_strength(penpal.decoder, probes, learned.encoder.mean_vector, penpal.settings.drafts.sampling())
+    def report(self, *, drafts: bool, count: int, force: bool) -> PersonalizeReport:
+        penpal = self.penpal
+        last_act = penpal.store.last_act_id()
+        evidence = _evidence(penpal, self.context)
+        learned = self._learn(evidence)
+        trained = time.monotonic()
+        encoder, fluency = learned.encoder, None
+        examples: list[Example] = []
+        if drafts:
+            from models.fluency import fluent_strength
+
+            self.progress("Writing a few drafts to check them", 0.6)
+            prompts = _latest_prompts(evidence)
+            sampling = penpal.settings.drafts.sampling()
+            fluency = fluent_strength(penpal.decoder, prompts[:PROBE_PROMPTS], encoder, sampling)
+            if fluency.strength < 1:
+                encoder = encoder.scaled(fluency.strength or 1.0)
+        activated, reason = gate(learned, fluency, force=force)
+        if drafts:
+            self.progress("Writing before and after", 0.85)
+            examples = self._examples(prompts[:count], encoder)
+        encoder_id = self._write(encoder, learned)
+        report = self._told(learned, fluency, examples, encoder_id, activated, reason, evidence, trained)
+        self._keep(report, last_act)
+        self.progress("Done", 1.0)
+        return report
+
+    def _fits(self, record: EncoderRecord) -> bool:
+        return (record.backbone_id, record.clap_id) == (self.penpal.backbone.id, self.penpal.clap.id)
+
+    def _between(self) -> None:
+        """Gives the cores to a draft that is being made; ends a run that took its time."""
+        self.yielding()
+        if self.deadline.passed():
+            raise LearnError(
+                "The time is up before the run was done: nothing was changed. What was read is kept, so the next run "
+                "goes on from there."
+            )
+
+    def _learn(self, evidence: Sequence[Evidence]) -> Learned:
+        from models.learner import Parts
+        from models.personal_encoder import GaussianEncoder
+        from models.personalize import learn
+
+        def reading(share: float) -> None:
+            self.progress("Reading your choices", 0.4 * share)
+
+        vectors = self.penpal.text_vectors(between=self._between, progress=reading)
+        learned = learn(
+            evidence,
+            vectors,
+            config=self.penpal.learn_config(),
+            repeats=self.penpal.store.repeats(),
+            active=self.active_encoder.parts if self.active_encoder else None,
+            active_saw_act=int(self.active.report.get("last_act", 0)) if self.active else 0,
+            avoid=self.penpal.sameness,
+            between=self._between,
+            progress=lambda stage, share: self.progress(stage, 0.4 + 0.2 * share),
+        )
+        parts = learned.encoder.parts
+        if self.context is not None:
+            old = self.active_encoder.parts if self.active_encoder else Parts.generic(self.penpal.clap.latent_size)
+            parts = replace(old, contexts={**old.contexts, self.context: parts.mean - old.mean})
+        # With the features, so that the fluency check and the examples are of the whole encoder, head included.
+        encoder = GaussianEncoder(parts, features=lambda messages: vectors.features([messages])[0])
+        return replace(learned, encoder=encoder)
+
+    def _examples(self, prompts: Sequence[Sequence[Message]], encoder: GaussianEncoder) -> list[Example]:
+        from core.contexts import context_of
+        from models.fluency import write_drafts
+        from models.personal_encoder import GaussianEncoder
+
+        penpal = self.penpal
+        before = self.active_encoder or GaussianEncoder.generic(penpal.clap.latent_size)
+        sampling = penpal.settings.drafts.sampling()
+        found = []
+        for i, messages in enumerate(prompts):
+            kind = context_of(messages[-1].content)
+            latents = [voice.mean(messages, kind) for voice in (before, encoder)]
+            pair = write_drafts(penpal.decoder, messages, latents, sampling, i)
+            found.append(Example(messages[-1].content, pair[0].text, pair[1].text))
+        return found
+
+    def _write(self, encoder: GaussianEncoder, learned: Learned) -> str:
+        """Puts the encoder's file into its place and returns its id."""
+        penpal = self.penpal
+        about = {
+            "backbone": penpal.backbone.id, "clap": penpal.clap.id, "capacity": learned.capacity,
+            "pairs": learned.evidence,
+        }  # fmt: skip
+        partial = penpal.home.encoders / "new.safetensors"
+        encoder.save(partial, about)
+        encoder_id = file_sha256(partial)
+        partial.replace(penpal.home.encoders / f"{encoder_id}.safetensors")
+        return encoder_id
+
+    def _told(
+        self, learned: Learned, fluency: Fluency | None, examples: list[Example], encoder_id: str, activated: bool,
+        reason: str, evidence: Sequence[Evidence], trained: float,
+    ) -> PersonalizeReport:  # fmt: skip
+        used = [e for e in evidence if e.weight > 0]
+        compared = self.active_encoder is not None and learned.unseen.count > 0
+        day = now_utc()[:16].replace(":", "")
+        return PersonalizeReport(
+            encoder_id=encoder_id,
+            activated=activated,
+            reason=reason,
+            capacity=learned.capacity,
+            pairs=learned.evidence,
+            left_out=len(evidence) - learned.evidence,
+            pairs_by_source=dict(Counter(e.source for e in used).most_common()),
+            accuracy=learned.accuracy.share,
+            accuracy_interval=learned.accuracy.interval,
+            accuracy_generic=0.5,
+            accuracy_active=learned.unseen_active.share if compared else None,
+            accuracy_on_those=learned.unseen.share if compared else None,
+            p_value=learned.p_value,
+            capacities={str(name): found for name, found in learned.capacities.items()},
+            contexts={name: (s.right, s.count) for name, s in learned.contexts.items()},
+            sources={name: (s.right, s.count) for name, s in learned.sources.items()},
+            flip_rate=learned.flip_rate,
+            half_life=learned.half_life,
+            shift=learned.drift,
+            strength=fluency.strength if fluency else 1.0,
+            perplexity_generic=fluency.generic if fluency else None,
+            perplexity_personal=fluency.personal if fluency else None,
+            distinct2_generic=fluency.generic_distinct2 if fluency else None,
+            distinct2_personal=fluency.personal_distinct2 if fluency else None,
+            examples=examples,
+            device=DEVICE,
+            seconds={
+                **learned.seconds,
+                "learn": trained - self.started,
+                "drafts": time.monotonic() - trained,
+                "waited": self.yielding.waited_s,
+            },
+            markdown=str(self.penpal.home.runs / f"{day}-{encoder_id[:8]}.md"),
+        )
+
+    def _keep(self, report: PersonalizeReport, last_act: int) -> None:
+        """Writes the report down, lists the encoder with it, and makes it the active one if it passed."""
+        from app.learning_report import as_markdown
+        from models.checkpoint import write_atomically
+
+        penpal = self.penpal
+        write_atomically(Path(report.markdown), as_markdown(report).encode())
+        penpal.store.add_encoder(
+            EncoderRecord(
+                id=report.encoder_id,
+                file=f"{report.encoder_id}.safetensors",
+                origin="personalized",
+                parent_id=self.active.id if self.active else None,
+                backbone_id=penpal.backbone.id,
+                clap_id=penpal.clap.id,
+                pairs=report.pairs,
+                status="kept" if report.activated else "rejected",
+                report={**report.shown, "last_act": last_act, "markdown": Path(report.markdown).name},
+                created_utc=now_utc(),
+            )
+        )
+        if report.activated:
+            penpal.store.activate_encoder(report.encoder_id, report.reason)
+
+
+def _evidence(penpal: PenPal, context: str | None) -> list[Evidence]:
+    evidence = penpal.store.evidence(backbone_id=penpal.backbone.id)
+    if not evidence and (others := len(penpal.store.evidence(backbone_id=None))):
+        raise LearnError(
+            f"All you answered ({others}) is about drafts of another backbone, and what that says does not carry over: "
+            "set that backbone again, or answer about drafts of this one."
+        )
+    if context is None:
+        return evidence
+    found = [e for e in evidence if e.context == context]
+    if not found:
+        known = ", ".join(sorted({e.context for e in evidence})) or "none yet"
+        raise LearnError(f"Nothing was answered about '{context}'. There is: {known}.")
+    return found
+
+
+def _latest_prompts(evidence: Sequence[Evidence]) -> list[tuple[Message, ...]]:
+    """Each once, the newest first."""
+    return list(dict.fromkeys(e.messages for e in reversed(evidence)))
 
 
 def gate(learned: Learned, fluency: Fluency | None, *, force: bool) -> tuple[bool, str]:
     """Whether the new encoder becomes the active one, and why, in a writer's words."""
-    found = f"it foresees {learned.accuracy:.0%} of your {learned.pairs} choices"
+    right, count = learned.accuracy.right, learned.accuracy.count
+    found = f"it foresees {right} of {count} choices it has not seen"
     if force:
         return True, f"activated because you said so; {found}"
     if learned.p_value > MAX_P_VALUE:
         return False, f"not activated: {found}, which could be luck; a few more choices will tell"
-    if fluency is not None and fluency.strength == 0:
+    if learned.worse_than_active:
+        new, old = learned.unseen, learned.unseen_active
         return False, (
-            f"not activated: its drafts read badly (perplexity {fluency.personal:.1f}, generic {fluency.generic:.1f})"
+            f"not activated: of the {new.count} choices since your present voice was made it foresees {new.right}, "
+            f"that one {old.right}"
         )
+    if fluency is not None and fluency.strength == 0:
+        return False, f"not activated: its drafts read badly ({fluency.fault})"
     return True, f"activated: {found}"
-
-
-def _keep(penpal: PenPal, learned: Learned, *, activated: bool, reason: str) -> str:
-    """Writes the encoder's file, lists it, and makes it the active one when it passed."""
-    about = {"backbone": penpal.backbone.id, "clap": penpal.clap.id, "capacity": "shift", "pairs": learned.pairs}
-    partial = penpal.home.encoders / "new.safetensors"
-    learned.encoder.save(partial, about)
-    encoder_id = file_sha256(partial)
-    partial.replace(penpal.home.encoders / f"{encoder_id}.safetensors")
-    parent = penpal.store.active_encoder()
-    penpal.store.add_encoder(
-        EncoderRecord(
-            id=encoder_id,
-            file=f"{encoder_id}.safetensors",
-            origin="personalized",
-            parent_id=parent.id if parent else None,
-            backbone_id=penpal.backbone.id,
-            clap_id=penpal.clap.id,
-            pairs=learned.pairs,
-            status="kept" if activated else "rejected",
-            report={"accuracy": learned.accuracy, "p_value": learned.p_value, "shift": learned.shift, "reason": reason},
-            created_utc=now_utc(),
-        )
-    )
-    if activated:
-        penpal.store.activate_encoder(encoder_id, reason)
-    return encoder_id

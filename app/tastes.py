@@ -70,6 +70,18 @@ def sentiment(text: str) -> float:
     return float(_sentiment().polarity_scores(text)["compound"])
 
 
+CONTRACTION = re.compile(r"\b\w+['\u2019](?:t|s|re|ve|ll|d|m)\b", re.IGNORECASE)
+FORMAL = frozenset(
+    "dear sincerely regards regarding please would kindly appreciate sincere request hereby opportunity inform "
+    "pleased ensure assistance".split()
+)
+
+
+def contractions(text: str) -> float:
+    """I'm, don't, we'll: per word."""
+    return len(CONTRACTION.findall(text)) / max(1, len(word_list(text)))
+
+
 TASTES = {
     "first-person": Taste("says I, me and my", share(FIRST_PERSON)),
     "second-person": Taste("speaks to you", share(SECOND_PERSON)),
@@ -79,6 +91,14 @@ TASTES = {
     "positive": Taste("warm and positive", sentiment),
     "negative": Taste("negative and critical", lambda text: -sentiment(text)),
     "short-words": Taste("short, plain words", lambda text: -word_length(text)),
+    "long-words": Taste("long, learned words", word_length),
     "short-sentences": Taste("short sentences", lambda text: -sentence_length(text)),
+    "long-sentences": Taste("long sentences", sentence_length),
+    "impersonal": Taste("never says I", lambda text: -share(FIRST_PERSON)(text)),
+    "informal": Taste("says I'm and don't", contractions),
+    "formal": Taste("formal and polite", share(FORMAL)),
+    "brief": Taste("few words", lambda text: -len(word_list(text))),
+    "flowing": Taste("clauses joined by commas", per_sentence(",")),
+    "airy": Taste("many short paragraphs", lambda text: text.count("\n")),
 }
 DEFAULT_TASTE = "first-person"

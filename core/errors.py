@@ -42,3 +42,11 @@ class PackError(PenPalError):
 
 class LearnError(PenPalError):
     """Nothing can be learned from what there is: no pairs, or pairs of another backbone."""
+
+
+class BusyError(PenPalError):
+    """Another process of this home is doing what only one may do at a time."""
+
+
+class ScheduleError(PenPalError):
+    """The machine's own scheduler refused, or there is none."""

@@ -1,20 +1,17 @@
-"""What a person did with drafts, and the preference pairs that follow from it. Pure values, no storage, no models."""
+"""What a person did with drafts: acts, which of them are in force, and how far an edit went. Pure values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
 
-from core.protocols import Message
-
 ActKind = Literal["pick", "tie", "both_bad", "skip", "edit", "redo", "accept", "star", "undo"]
-PairSource = Literal["pick", "edit", "redo", "star"]
 
-MIN_EDIT_DISTANCE = 0.02
-"""Edits below this share of changed words are typos: no evidence of taste."""
+WRONG_FACT = "wrong fact"
+"""The note that keeps an act out of what is learned about style."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,11 @@ class Draft:
     seed: int
     tokens: int = 0
 
+    @property
+    def is_done(self) -> bool:
+        """Written to its end: neither stopped by the person nor by an error."""
+        return self.status == "done"
+
 
 @dataclass(frozen=True)
 class Act:
@@ -44,34 +46,23 @@ class Act:
     other_draft_id: int | None = None
     text: str | None = None
     undoes_id: int | None = None
+    note: str | None = None
+    """Why, in the person's words: `WRONG_FACT`, 'shorter', ..."""
+    again: bool = False
+    """The pair had been answered before and was asked once more."""
+    left_draft_id: int | None = None
+    """Which draft stood on the left when it was answered."""
+    created_utc: str = ""
 
+    @property
+    def is_answer(self) -> bool:
+        """It says something about the drafts beside each other as a whole."""
+        return self.kind in ("pick", "tie", "both_bad", "skip")
 
-@dataclass(frozen=True)
-class Side:
-    """One side of a pair: a text, and the latent that made it when PenPal did."""
-
-    text: str
-    z: tuple[float, ...] | None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """For this conversation the person prefers `chosen` to `rejected`."""
-
-    messages: tuple[Message, ...]
-    chosen: Side
-    rejected: Side
-    source: PairSource
-    weight: float
-    act_id: int
-
-
-@dataclass
-class _TurnActs:
-    pick: Act | None = None
-    edits: dict[int, Act] = field(default_factory=dict)
-    stars: list[Act] = field(default_factory=list)
-    redo: list[Act] = field(default_factory=list)
+    @property
+    def is_wrong_fact(self) -> bool:
+        """The person gave a reason that has nothing to do with style."""
+        return self.note is not None and " ".join(self.note.lower().split()) == WRONG_FACT
 
 
 def words(text: str) -> list[str]:
@@ -92,12 +83,17 @@ def changed_words(before: str, after: str) -> tuple[int, int]:
 
 
 def beside_each_other(drafts: Sequence[Draft], acts: Iterable[Act]) -> list[Draft]:
-    """The drafts a person now chooses between: of each side the first that no redo in force has replaced."""
-    replaced = {act.draft_id for act in in_force(acts) if act.kind == "redo"}
-    shown: dict[int, Draft] = {}
-    for draft in [d for d in drafts if d.id not in replaced] or reversed(drafts):
-        shown.setdefault(draft.side, draft)
-    return [shown[side] for side in sorted(shown)]
+    """The drafts a person now chooses between: of each side the one that the last redo in force asked for."""
+    ordered = sorted(acts, key=lambda act: act.id)
+    redone = {act.id: act.draft_id for act in in_force(ordered) if act.kind == "redo"}
+    shown: list[Draft] = []
+    for side in sorted({draft.side for draft in drafts}):
+        written = [draft for draft in drafts if draft.side == side]
+        asked = [act.id for act in ordered if act.kind == "redo" and act.draft_id in {draft.id for draft in written}]
+        # Each redo, undone or not, had one more draft written for its side.
+        last = max((i for i, act_id in enumerate(asked, 1) if act_id in redone), default=0)
+        shown.append(written[min(last, len(written) - 1)])
+    return [draft for draft in shown if draft.id not in redone.values()] or shown
 
 
 def in_force(acts: Iterable[Act]) -> list[Act]:
@@ -110,46 +106,13 @@ def in_force(acts: Iterable[Act]) -> list[Act]:
     return [act for act in ordered if act.id not in undone and act.kind != "undo"]
 
 
-def pairs_of_turn(messages: Sequence[Message], drafts: Sequence[Draft], acts: Sequence[Act]) -> list[Pair]:
-    """The pairs that one turn's acts yield; the latest answer counts where the person changed their mind."""
-    by_id = {draft.id: draft for draft in drafts}
-    turn = _TurnActs()
+def kept_text(drafts: Sequence[Draft], acts: Iterable[Act]) -> str | None:
+    """What the person kept of a turn: the accepted text, else the last edit, else the picked draft."""
+    by_id = {draft.id: draft.text for draft in drafts}
+    found: dict[str, str] = {}
     for act in in_force(acts):
-        if act.kind in ("pick", "tie", "both_bad", "skip"):
-            turn.pick = act
-        elif act.kind == "edit" and act.draft_id is not None:
-            turn.edits[act.draft_id] = act
-        elif act.kind == "star":
-            turn.stars.append(act)
-        elif act.kind == "redo":
-            turn.redo.append(act)
-    pairs: list[Pair] = []
-
-    def add(act: Act, chosen: Side, rejected: Side, source: PairSource, weight: float) -> None:
-        if chosen.text.strip() and rejected.text.strip() and chosen.text != rejected.text:
-            pairs.append(Pair(tuple(messages), chosen, rejected, source, weight, act.id))
-
-    picked: Draft | None = None
-    if turn.pick is not None and turn.pick.kind == "pick" and turn.pick.draft_id is not None:
-        picked = by_id[turn.pick.draft_id]
-        if turn.pick.other_draft_id is not None:
-            add(turn.pick, _side(picked), _side(by_id[turn.pick.other_draft_id]), "pick", 1.0)
-    for draft_id, act in turn.edits.items():
-        draft = by_id[draft_id]
-        distance = edit_distance(draft.text, act.text or "")
-        if distance >= MIN_EDIT_DISTANCE:
-            add(act, Side(act.text or "", None), _side(draft), "edit", min(1.0, 2 * distance))
-    for act in turn.stars:
-        if act.draft_id is not None and picked is None:
-            for other in drafts:
-                if other.id != act.draft_id and other.status == "done":
-                    add(act, _side(by_id[act.draft_id]), _side(other), "star", 0.5)
-    if picked is not None:
-        for act in turn.redo:
-            if act.draft_id is not None and act.draft_id != picked.id:
-                add(act, _side(picked), _side(by_id[act.draft_id]), "redo", 0.5)
-    return pairs
-
-
-def _side(draft: Draft) -> Side:
-    return Side(draft.text, draft.z)
+        if act.kind in ("accept", "edit") and act.text is not None:
+            found[act.kind] = act.text
+        elif act.kind == "pick" and act.draft_id is not None and not act.again:
+            found["pick"] = by_id.get(act.draft_id, "")
+    return found.get("accept", found.get("edit", found.get("pick")))

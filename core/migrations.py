@@ -14,6 +14,35 @@ def m001_first_schema(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m002_reasons_contexts_vectors(db: Database) -> None:
+    """Why an act was done, what an answer was about, and what the encoder read, cached."""
+    for statement in _SECOND_SCHEMA.strip().split(";\n\n"):
+        db.execute(statement)
+
+
+# SQLite pastes an added column into the text of its table, with a comment that follows it: these stand before.
+_SECOND_SCHEMA = """
+-- why: 'wrong fact', 'shorter'
+ALTER TABLE feedback ADD COLUMN note TEXT;
+
+-- 1: the pair had been answered before
+ALTER TABLE feedback ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+
+-- which one stood on the left
+ALTER TABLE feedback ADD COLUMN left_draft_id INTEGER REFERENCES drafts(id);
+
+-- 'mail', 'review', ... as the person tagged it; NULL: inferred from the prompt
+ALTER TABLE turns ADD COLUMN context TEXT;
+
+CREATE TABLE vectors (
+    space TEXT NOT NULL,            -- SHA-256 of the CLaP weights that read the text
+    key TEXT NOT NULL,              -- SHA-256 of what was read
+    value BLOB NOT NULL,            -- float32
+    PRIMARY KEY (space, key)
+) WITHOUT ROWID;
+"""
+
 _FIRST_SCHEMA = """
 CREATE TABLE backbones (
     id TEXT PRIMARY KEY,            -- SHA-256 of the GGUF

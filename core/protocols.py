@@ -110,8 +110,8 @@ class Decoder(Protocol):
 class PersonalEncoder(Protocol):
     """p_u(z given x): where in the latent space this person's drafts lie."""
 
-    def mean(self, messages: Sequence[Message]) -> Latent:
-        """[D]: the latent of a personalized draft."""
+    def mean(self, messages: Sequence[Message], context: str) -> Latent:
+        """[D]: the latent of a personalized draft. `context`: the kind of writing, as `core.contexts` names it."""
 
-    def sample(self, messages: Sequence[Message], seed: int) -> Latent:
+    def sample(self, messages: Sequence[Message], context: str, seed: int) -> Latent:
         """[D]: one draw, for two drafts that differ."""

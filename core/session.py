@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from core.contexts import clean_tag, context_of
 from core.errors import PromptTooLongError, UsageError
 from core.feedback import Draft
 from core.protocols import Chunk, Decoder, DraftRequest, Latent, Message, PersonalEncoder, Sampling
@@ -118,11 +119,13 @@ class Writer:
         drafts: int = 2,
         explore: bool = True,
         cut: bool = False,
+        context: str | None = None,
         seed: int | None = None,
     ) -> Proposal:
         """A new turn, of a new conversation if none is named.
 
         `explore` draws a latent per draft, so that choices teach; else all use the mean.
+        `context` tags the kind of writing ('mail', 'review'); without it the kind is inferred from the prompt.
         Raises UsageError for an empty prompt and PromptTooLongError, unless `cut` lets the prompt lose its middle.
         """
         if not prompt.strip():
@@ -131,8 +134,9 @@ class Writer:
         messages = self._messages(turns, prompt, cut=cut)
         if conversation_id is None:
             conversation_id = self.conversation(prompt, origin=origin)
-        turn_id = self.store.add_turn(conversation_id, messages[-1].content, messages)
-        return self._draft(turn_id, messages, drafts=drafts, explore=explore, seed=seed)
+        turn_id = self.store.add_turn(conversation_id, messages[-1].content, messages, context=clean_tag(context))
+        turn = self.store.turn(turn_id)
+        return self._draft(turn, drafts=drafts, explore=explore, seed=seed)
 
     def propose_again(
         self, turn_id: int, *, drafts: int = 2, explore: bool = True, seed: int | None = None
@@ -140,19 +144,17 @@ class Writer:
         """Redo: new drafts for the same prompt; the ones before are marked as not good enough."""
         for draft in self.recorder.latest_drafts(turn_id):
             self.recorder.redo(draft.id)
-        return self._draft(turn_id, self.store.turn(turn_id).messages, drafts=drafts, explore=explore, seed=seed)
+        return self._draft(self.store.turn(turn_id), drafts=drafts, explore=explore, seed=seed)
 
     # --- inner ------------------------------------------------------------------------------------------------
 
-    def _draft(
-        self, turn_id: int, messages: Sequence[Message], *, drafts: int, explore: bool, seed: int | None
-    ) -> Proposal:
+    def _draft(self, turn: Turn, *, drafts: int, explore: bool, seed: int | None) -> Proposal:
         first_seed = secrets.randbelow(2**31) if seed is None else seed
         seeds = [(first_seed + i * SEED_STRIDE) % 2**31 for i in range(drafts)]
-        requests = [DraftRequest(seed, self._latent(messages, seed, explore=explore)) for seed in seeds]
+        requests = [DraftRequest(seed, self._latent(turn, seed, explore=explore)) for seed in seeds]
         draft_ids = [
             self.store.add_draft(
-                turn_id,
+                turn.id,
                 side=side,
                 z=None if request.z is None else [float(v) for v in request.z],
                 encoder_id=self.voice.encoder_id,
@@ -165,18 +167,19 @@ class Writer:
         return Proposal(
             self.store,
             self.decoder,
-            turn_id=turn_id,
-            messages=messages,
+            turn_id=turn.id,
+            messages=turn.messages,
             draft_ids=draft_ids,
             requests=requests,
             sampling=self.sampling,
         )
 
-    def _latent(self, messages: Sequence[Message], seed: int, *, explore: bool) -> Latent | None:
+    def _latent(self, turn: Turn, seed: int, *, explore: bool) -> Latent | None:
         encoder = self.voice.encoder
         if encoder is None:
             return None
-        return encoder.sample(messages, seed) if explore else encoder.mean(messages)
+        context = turn.context or context_of(turn.prompt)
+        return encoder.sample(turn.messages, context, seed) if explore else encoder.mean(turn.messages, context)
 
     def _messages(self, turns: Sequence[Turn], prompt: str, *, cut: bool) -> list[Message]:
         """The conversation so far and the prompt; the oldest exchanges go first when it gets too long."""

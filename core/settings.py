@@ -29,12 +29,32 @@ class DraftSettings(BaseModel):
         return Sampling(self.temperature, self.top_p, self.min_p, self.max_tokens)
 
 
+class LearningSettings(BaseModel):
+    """How PenPal learns from what a person does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fast: bool = True
+    """Let every answer move the next drafts at once, before the overnight run."""
+    half_life: float | None = Field(None, ge=5)
+    """After so many newer choices one counts half; without it PenPal finds out how fast the taste moves."""
+    flip_rate: float | None = Field(None, ge=0, lt=0.5)
+    """The share of answers that are slips; without it, estimated from pairs that are asked twice."""
+    loss: Literal["dpo", "ipo", "hinge", "simpo", "kto"] = "dpo"
+    noise: Literal["none", "conservative", "robust"] = "robust"
+    """How the loss allows for slips."""
+    variant: Literal["expected", "sampled", "marginal"] = "expected"
+    known_weight: float = Field(0.0, ge=0, le=1)
+    """Weight of the latents that made the drafts, beside those that are inferred from the texts."""
+
+
 class Settings(BaseSettings):
     """`PENPAL_HOME/config.toml`, overridden by `PENPAL_DRAFTS__TEMPERATURE` and the like."""
 
     model_config = SettingsConfigDict(env_prefix="PENPAL_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     drafts: DraftSettings = DraftSettings()
+    learning: LearningSettings = LearningSettings()
     backbone: Path | None = None
     """A GGUF of your own; without it the embedded backbone."""
     clap: Path | None = None

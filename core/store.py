@@ -11,21 +11,26 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlite_utils import Database
 
 from core.errors import StoreError, UsageError
-from core.feedback import Act, ActKind, Draft, Pair, in_force, pairs_of_turn
+from core.evidence import Evidence, Repeats, evidence_of_turn, repeats_of_turn
+from core.feedback import Act, ActKind, Draft, kept_text
 from core.migrations import migrations
 from core.protocols import Finish, Message, Sampling
 
 BUSY_TIMEOUT_S = 10.0
+DRAFTING = timedelta(minutes=3)
+"""No draft takes longer to write."""
+SQL_VARIABLES = 500
+"""Keys asked for at once; SQLite allows 999 in its oldest versions still around."""
 Origin = Literal["chat", "rate", "write", "demo"]
 
 
@@ -48,6 +53,8 @@ class Turn:
     prompt: str
     messages: tuple[Message, ...]
     created_utc: str
+    context: str | None = None
+    """What kind of writing it is, as the person tagged it; None: to be inferred from the prompt."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,9 @@ class Store:
         )
         return [Conversation(**row) for row in rows]
 
-    def add_turn(self, conversation_id: int, prompt: str, messages: Sequence[Message]) -> int:
+    def add_turn(
+        self, conversation_id: int, prompt: str, messages: Sequence[Message], *, context: str | None = None
+    ) -> int:
         return self._insert(
             "turns",
             {
@@ -125,6 +134,7 @@ class Store:
                 "prompt": prompt,
                 "messages": json.dumps([asdict(m) for m in messages], ensure_ascii=False),
                 "created_utc": now_utc(),
+                "context": context,
             },
         )
 
@@ -140,6 +150,14 @@ class Store:
             [limit],
         )
         return [str(row["prompt"]) for row in rows]
+
+    def last_chatted_utc(self) -> str:
+        """When the person last asked for something in the chat; empty before that."""
+        sql = (
+            "SELECT coalesce(max(turns.created_utc), '') AS utc FROM turns "
+            "JOIN conversations ON conversations.id = turns.conversation_id WHERE conversations.origin = 'chat'"
+        )
+        return str(self._rows(sql, [])[0]["utc"])
 
     def turn(self, turn_id: int) -> Turn:
         rows = self._rows("SELECT * FROM turns WHERE id = ?", [turn_id])
@@ -201,6 +219,15 @@ class Store:
             raise UsageError(f"There is no draft {draft_id}: 'penpal write --json' prints the ids of its drafts.")
         return _draft(rows[0])
 
+    def is_drafting(self) -> bool:
+        """Whether some program writes a draft now. Rows that a killed one left behind count for three minutes."""
+        now = datetime.now(UTC)
+        span = [(now + sign * DRAFTING).isoformat(timespec="milliseconds") for sign in (-1, 1)]
+        # What is being written is among the newest: a look at all drafts would cost as much as a step of a run.
+        newest = "SELECT status, created_utc FROM drafts ORDER BY id DESC LIMIT 100"
+        sql = f"SELECT 1 FROM ({newest}) WHERE status = 'writing' AND created_utc BETWEEN ? AND ?"
+        return bool(self._rows(sql, span))
+
     # --- what the person did ----------------------------------------------------------------------------------
 
     def add_act(
@@ -212,6 +239,9 @@ class Store:
         other_draft_id: int | None = None,
         text: str | None = None,
         undoes_id: int | None = None,
+        note: str | None = None,
+        again: bool = False,
+        left_draft_id: int | None = None,
     ) -> int:
         return self._insert(
             "feedback",
@@ -222,6 +252,9 @@ class Store:
                 "other_draft_id": other_draft_id,
                 "text": text,
                 "undoes_id": undoes_id,
+                "note": note,
+                "again": again,
+                "left_draft_id": left_draft_id,
                 "created_utc": now_utc(),
             },
         )
@@ -232,23 +265,70 @@ class Store:
 
     def accepted_text(self, turn_id: int) -> str | None:
         """What the person kept: the accepted text, else the last edit, else the picked draft."""
-        found: dict[str, str] = {}
-        for act in in_force(self.acts(turn_id)):
-            if act.kind in ("accept", "edit") and act.text is not None:
-                found[act.kind] = act.text
-            elif act.kind == "pick" and act.draft_id is not None:
-                found["pick"] = self.draft(act.draft_id).text
-        return found.get("accept", found.get("edit", found.get("pick")))
+        return kept_text(self.drafts(turn_id), self.acts(turn_id))
 
-    def pairs(self, *, backbone_id: str) -> list[Pair]:
-        """Every preference pair that follows from the feedback on drafts of one backbone, oldest first."""
-        turn_ids = [row["turn_id"] for row in self._rows("SELECT DISTINCT turn_id FROM feedback ORDER BY turn_id", [])]
-        pairs: list[Pair] = []
-        for turn_id in turn_ids:
-            drafts = self.drafts(turn_id)
-            if all(draft.backbone_id == backbone_id for draft in drafts):
-                pairs += pairs_of_turn(self.turn(turn_id).messages, drafts, self.acts(turn_id))
-        return sorted(pairs, key=lambda pair: pair.act_id)
+    def evidence(self, *, backbone_id: str | None, since_act: int = 0) -> list[Evidence]:
+        """What acts on drafts of one backbone (None: any) say, oldest first: of turns acted on after `since_act`."""
+        found: list[Evidence] = []
+        for turn, drafts, acts in self._answered_turns(since_act):
+            if all(backbone_id in (None, draft.backbone_id) for draft in drafts):
+                found += evidence_of_turn(turn.messages, drafts, acts, context=turn.context)
+        return sorted(found, key=lambda evidence: evidence.act_id)
+
+    def evidence_of_turn(self, turn_id: int, *, backbone_id: str) -> list[Evidence]:
+        """What the acts about one turn say now."""
+        turn, drafts = self.turn(turn_id), self.drafts(turn_id)
+        if not all(draft.backbone_id == backbone_id for draft in drafts):
+            return []
+        return evidence_of_turn(turn.messages, drafts, self.acts(turn_id), context=turn.context)
+
+    def repeats(self) -> Repeats:
+        """How pairs that were asked twice were answered, over all turns."""
+        each = [repeats_of_turn(acts) for acts in self._acts_by_turn("again = 1", []).values()]
+        return Repeats(sum(r.same for r in each), sum(r.different for r in each))
+
+    def last_act_id(self) -> int:
+        """0 when nothing was done yet."""
+        return int(self._rows("SELECT coalesce(max(id), 0) AS n FROM feedback", [])[0]["n"])
+
+    def _answered_turns(self, since_act: int) -> Iterator[tuple[Turn, list[Draft], list[Act]]]:
+        """Turns with their drafts and acts: three queries however many there are."""
+        # Acts before drafts and turns: what an act names is there already, however many programs write meanwhile.
+        acts = self._acts_by_turn("id > ?", [since_act])
+        answered = "(SELECT turn_id FROM feedback WHERE id > ?)"
+        drafts: dict[int, list[Draft]] = {}
+        for row in self._rows(f"SELECT * FROM drafts WHERE turn_id IN {answered} ORDER BY id", [since_act]):
+            drafts.setdefault(row["turn_id"], []).append(_draft(row))
+        for row in self._rows(f"SELECT * FROM turns WHERE id IN {answered} ORDER BY id", [since_act]):
+            yield _turn(row), drafts.get(row["id"], []), acts.get(row["id"], [])
+
+    def _acts_by_turn(self, of_turns_with: str, values: Sequence[Any]) -> dict[int, list[Act]]:
+        """All acts of the turns that have such an act."""
+        turns = f"SELECT turn_id FROM feedback WHERE {of_turns_with}"
+        acts: dict[int, list[Act]] = {}
+        for row in self._rows(f"SELECT * FROM feedback WHERE turn_id IN ({turns}) ORDER BY id", values):
+            acts.setdefault(row["turn_id"], []).append(_act(row))
+        return acts
+
+    # --- what the encoder read --------------------------------------------------------------------------------
+
+    def vectors(self, space: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """The cached vectors of these texts, where there are any."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(keys), SQL_VARIABLES):
+            part = keys[start : start + SQL_VARIABLES]
+            marks = ", ".join("?" * len(part))
+            rows = self._rows(f"SELECT key, value FROM vectors WHERE space = ? AND key IN ({marks})", [space, *part])
+            found.update((row["key"], row["value"]) for row in rows)
+        return found
+
+    def add_vectors(self, space: str, vectors: Mapping[str, bytes]) -> None:
+        """Caches vectors; those of a known key are replaced."""
+        with self._transaction() as db:
+            db.conn.executemany(
+                "INSERT OR REPLACE INTO vectors (space, key, value) VALUES (?, ?, ?)",
+                [(space, key, value) for key, value in vectors.items()],
+            )
 
     # --- encoders ---------------------------------------------------------------------------------------------
 
@@ -409,7 +489,7 @@ def _readable_errors(path: Path | str) -> Iterator[None]:
 
 def _turn(row: dict[str, Any]) -> Turn:
     messages = tuple(Message(**m) for m in json.loads(row["messages"]))
-    return Turn(row["id"], row["conversation_id"], row["prompt"], messages, row["created_utc"])
+    return Turn(row["id"], row["conversation_id"], row["prompt"], messages, row["created_utc"], row["context"])
 
 
 def _draft(row: dict[str, Any]) -> Draft:
@@ -421,7 +501,7 @@ def _draft(row: dict[str, Any]) -> Draft:
 
 
 def _act(row: dict[str, Any]) -> Act:
-    return Act(**{name: row[name] for name in Act.__dataclass_fields__})
+    return Act(**{**{name: row[name] for name in Act.__dataclass_fields__}, "again": bool(row["again"])})
 
 
 def _encoder(row: dict[str, Any]) -> EncoderRecord:

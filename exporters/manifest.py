@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 from core.errors import PackError
 from core.store import EncoderRecord
+from models.learner import CapacityName
+from models.personal_encoder import GaussianEncoder
 
 FORMAT = "penpal-encoder"
 FORMAT_VERSION = 1
@@ -39,16 +41,17 @@ class Manifest:
     """What this is, in plain words."""
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
-    capacity: str = "shift"
+    capacity: CapacityName = "shift"
+    """What the arrays are, at most."""
 
     def about(self) -> dict[str, Any]:
         """The JSON of the header."""
         return asdict(self)
 
 
-def manifest_of(record: EncoderRecord) -> Manifest:
-    """What may be told about an encoder of this home. Only numbers, hashes and a day leave the record."""
-    accuracy = record.report.get("accuracy_after", record.report.get("accuracy"))
+def manifest_of(record: EncoderRecord, encoder: GaussianEncoder) -> Manifest:
+    """What may be told about an encoder of this home: numbers, hashes, a day, and the names of kinds of writing."""
+    accuracy = record.report.get("accuracy")
     known = float(accuracy) if isinstance(accuracy, int | float) and not math.isnan(accuracy) else None
     created = record.created_utc[:10]
     return Manifest(
@@ -57,8 +60,19 @@ def manifest_of(record: EncoderRecord) -> Manifest:
         pairs=record.pairs,
         accuracy=known,
         created=created,
-        card=_card(record.pairs, known, created),
+        card=_card(record.pairs, known, created, list(encoder.parts.contexts)),
+        capacity=capacity_of(encoder),
     )
+
+
+def capacity_of(encoder: GaussianEncoder) -> CapacityName:
+    """By its parts: one that was learned kind by kind may have more of them than its last run chose."""
+    parts = encoder.parts
+    if parts.head is not None:
+        return "head"
+    if parts.contexts:
+        return "contexts"
+    return "shift and scale" if parts.log_variance.any() else "shift"
 
 
 def read_manifest(about: object, *, source: str) -> Manifest:
@@ -79,13 +93,15 @@ def read_manifest(about: object, *, source: str) -> Manifest:
     return Manifest(**about)
 
 
-def _card(pairs: int, accuracy: float | None, created: str) -> str:
-    agreed = ""
+def _card(pairs: int, accuracy: float | None, created: str, contexts: Sequence[str]) -> str:
+    agreed, kinds = "", ""
     if accuracy is not None:
         agreed = f" On choices it had not seen, it agreed with the person {accuracy:.0%} of the time."
+    if contexts:
+        kinds = f" but the names of the kinds of writing it knows ({', '.join(contexts)})"
     return (
         f"A PenPal voice: how one person likes their drafts, learned from {pairs} choices by {created}.{agreed} "
-        "It holds two short lists of numbers and no text. It fits only the backbone and the CLaP that are named here."
+        f"It holds lists of numbers and no text{kinds}. It fits only the backbone and the CLaP that are named here."
     )
 
 
@@ -124,5 +140,5 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
     "accuracy": _is_share,
     "created": _is_day,
     "card": _is_card,
-    "capacity": lambda value: value == "shift",
+    "capacity": lambda value: isinstance(value, str) and value in get_args(CapacityName),
 }

@@ -10,19 +10,28 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from core.errors import PackError
 from core.store import EncoderRecord, Store, now_utc
-from exporters.manifest import SHOWN, Manifest, manifest_of, read_manifest
+from exporters.manifest import SHOWN, Manifest, capacity_of, manifest_of, read_manifest
 from models.checkpoint import write_atomically
-from models.personal_encoder import ShiftEncoder
+from models.learner import CapacityName
+from models.personal_encoder import GaussianEncoder
 
-MAX_BYTES = 1_000_000
-"""A pack of this capacity has about 2 kB; anything far larger is something else."""
+MAX_BYTES: dict[CapacityName, int] = {
+    "shift": 64_000,
+    "shift and scale": 64_000,
+    "contexts": 64_000,
+    "head": 1_000_000,
+    "layers": 40_000_000,
+}
+"""Far more than each capacity needs (0.6 kB, 10 kB with 32 contexts, 80 kB, 15 MB over the embedded backbone): anything
+larger is something else. A head over a backbone that is 2,048 wide has 270 kB."""
+MAX_HEADER_BYTES = 256_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Pack:
     """A checked pack, in memory."""
 
     manifest: Manifest
-    encoder: ShiftEncoder
+    encoder: GaussianEncoder
     data: bytes
 
     @property
@@ -42,14 +51,15 @@ class Pack:
 def export_pack(record: EncoderRecord, encoders: Path, destination: Path, *, latent_size: int) -> Manifest:
     """Writes a pack of an encoder that lies in the folder `encoders`. Raises PackError when it is damaged."""
     source = encoders / record.file
-    encoder, about = ShiftEncoder.load(source, latent_size=latent_size)
+    encoder, about = GaussianEncoder.load(source, latent_size=latent_size)
     # One that came as a pack leaves with the card it came with.
-    manifest = read_manifest(about, source=str(source)) if record.origin == "imported" else manifest_of(record)
+    imported = record.origin == "imported"
+    manifest = read_manifest(about, source=str(source)) if imported else manifest_of(record, encoder)
     encoder.save(destination, manifest.about())
     return manifest
 
 
-def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int) -> Pack:
+def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int, hidden_size: int) -> Pack:
     """Raises PackError when the file is missing, damaged, not a pack, or made for another backbone or CLaP."""
     data = _bytes(path)
     header = _header(data, path)
@@ -60,14 +70,27 @@ def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int) -
                 f"{path} was made for {what} {theirs[:SHOWN]}, this home has {what} {ours[:SHOWN]}: "
                 "it can only be used where it was made for."
             )
+    _refuse_larger(data, MAX_BYTES[manifest.capacity], path)
     for name, entry in header.items():
-        if name != "__metadata__" and (not isinstance(entry, dict) or entry.get("dtype") != "F32"):
+        if name != "__metadata__" and (not isinstance(entry, dict) or entry.get("dtype") not in ("F32", "F16")):
             raise PackError(f"{path} is damaged: {ascii(name)[:40]} is not float32.")
     try:
         arrays = load(data)
     except (SafetensorError, ValueError) as error:
         raise PackError(f"{path} is damaged: its numbers cannot be read.") from error
-    return Pack(manifest, ShiftEncoder.from_arrays(arrays, latent_size=latent_size, source=str(path)), data)
+    encoder = GaussianEncoder.from_arrays(arrays, latent_size=latent_size, source=str(path))
+    _refuse_misfit(encoder, manifest, hidden_size, path)
+    return Pack(manifest, encoder, data)
+
+
+def _refuse_misfit(encoder: GaussianEncoder, manifest: Manifest, hidden_size: int, path: Path) -> None:
+    """What the arrays' own shapes do not show."""
+    holds, ranks = capacity_of(encoder), get_args(CapacityName)
+    if ranks.index(holds) > ranks.index(manifest.capacity):
+        raise PackError(f"{path} is damaged: it says '{manifest.capacity}' and holds '{holds}'.")
+    center = encoder.parts.center
+    if center is not None and len(center) != hidden_size:
+        raise PackError(f"{path} is damaged: it reads {len(center)} features of a prompt, there are {hidden_size}.")
 
 
 def import_pack(pack: Pack, store: Store, encoders: Path) -> EncoderRecord:
@@ -92,14 +115,19 @@ def import_pack(pack: Pack, store: Store, encoders: Path) -> EncoderRecord:
 
 def _bytes(path: Path) -> bytes:
     """The whole file, unless it is far too large to be a pack."""
+    largest = max(MAX_BYTES.values())
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(largest + 1)
     except OSError as error:
         raise PackError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) > MAX_BYTES:
-        raise PackError(f"{path} is not a PenPal encoder: it is larger than {MAX_BYTES // 1000} kB.")
+    _refuse_larger(data, largest, path)
     return data
+
+
+def _refuse_larger(data: bytes, size_bytes: int, path: Path) -> None:
+    if len(data) > size_bytes:
+        raise PackError(f"{path} is not a PenPal encoder: it is larger than {size_bytes // 1000} kB.")
 
 
 def _header(data: bytes, path: Path) -> dict[str, Any]:
@@ -107,7 +135,7 @@ def _header(data: bytes, path: Path) -> dict[str, Any]:
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > len(data) - 8:
         raise PackError(f"{path} is not a PenPal encoder, or it was cut short.")
-    header = _json(data[8 : 8 + size], path)
+    header = _json(data[8 : 8 + size], path) if size <= MAX_HEADER_BYTES else None
     if not isinstance(header, dict):
         raise PackError(f"{path} is not a PenPal encoder, or it is damaged.")
     return header

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRotaryEmbedding
 
+from models.checkpoint import Arrays
+
 LOG_VARIANCE_START = -3.0
 LOG_VARIANCE_RANGE = (-8.0, 2.0)
 
@@ -83,3 +85,17 @@ class LatentEncoder(nn.Module):
         weights = is_response / is_response.sum(1, keepdim=True)
         pooled: Tensor = (self.norm(hidden) * weights[..., None]).sum(1)
         return pooled
+
+
+def encoder_from(clap: Arrays, lm: LlamaForCausalLM) -> LatentEncoder:
+    """The trained encoder of a published CLaP, float32, over this backbone's embedding."""
+    state = {
+        name.removeprefix("encoder."): torch.from_numpy(array).float()
+        for name, array in clap.items()
+        if name.startswith("encoder.")
+    }
+    layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
+    embedding = lm.model.embed_tokens.weight.detach()
+    encoder = LatentEncoder(lm.config, embedding, latent_size=len(state["head.bias"]) // 2, layers=layers)
+    encoder.load_state_dict(state)
+    return encoder.eval()

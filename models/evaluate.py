@@ -13,7 +13,7 @@ from core.protocols import Decoder, Latent, Message, Sampling
 from models import clap
 from models.adapter import Adapter, prompt_cache
 from models.encoder import LatentEncoder, Posterior
-from models.fluency import perplexity, write_draft
+from models.fluency import perplexity, write_drafts
 from models.sampling import PromptResponses
 
 ACTIVE_VARIANCE = 0.01
@@ -114,7 +114,9 @@ def evaluate_drafts(
     }
     result: dict[str, float] = {}
     for n, (name, latent) in enumerate(sources.items()):
-        drafts = [write_draft(decoder, [Message("user", p)], latent(i), sampling, i) for i, p in enumerate(prompts)]
+        drafts = [
+            write_drafts(decoder, [Message("user", p)], [latent(i)], sampling, i)[0] for i, p in enumerate(prompts)
+        ]
         result[f"perplexity_{name}"] = perplexity(decoder, drafts)
         if name in ("own", "prior"):
             result[f"distinct_2_{name}"] = distinct_2([draft.text for draft in drafts])

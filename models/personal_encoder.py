@@ -1,66 +1,125 @@
-"""The personal encoder p_u(z given x) in its first capacity: one Gaussian for all prompts, a shift and a scale of z.
+"""The personal encoder p_u(z given x), as drafting uses it and as a file holds it.
 
-Starts as exactly N(0, I), which is the generic assistant. NumPy only, so that drafting needs no torch.
+A Gaussian whose mean may depend on the kind of writing and on the prompt (`learner.Parts`). Starts as exactly N(0, I),
+which is the generic assistant. NumPy only, so that drafting needs no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import BackboneError, PackError
 from core.protocols import Latent, Message
 from models.checkpoint import Arrays, read_arrays, write_arrays
+from models.learner import Array, Parts
 
-MAX_MEAN_NORM = 20.0
+MAX_NORM = 5.0
+"""A draft's mean stays inside the cloud of real posteriors, whose mean norm is 5, whatever the prompt."""
+MAX_ARRAY_NORM = 20.0
 """Far outside any prior draw (norm about 5.7): such a file is damaged or made to break drafts."""
+MAX_CONTEXTS = 32
+CONTEXT_NAME = re.compile(r"context\.[a-z0-9 _-]{1,32}")
+
+PromptFeatures = Callable[[Sequence[Message]], NDArray[np.float32]]
+"""Messages to what the frozen encoder says about them, [H]."""
 
 
-class ShiftEncoder:
-    """A `PersonalEncoder` that leans the same way for every prompt."""
+class GaussianEncoder:
+    """A `core.protocols.PersonalEncoder` made of learned parts."""
 
-    def __init__(self, mean: Latent, log_variance: Latent) -> None:
-        self.mean_vector = mean.astype(np.float32)
-        self.log_variance = log_variance.astype(np.float32)
+    def __init__(self, parts: Parts, *, features: PromptFeatures | None = None) -> None:
+        """`features` is asked once per draft, and only by an encoder that has a head."""
+        self.parts, self._features = parts, features
 
     @classmethod
-    def generic(cls, latent_size: int) -> ShiftEncoder:
+    def generic(cls, latent_size: int) -> GaussianEncoder:
         """N(0, I)."""
-        return cls(np.zeros(latent_size, np.float32), np.zeros(latent_size, np.float32))
+        return cls(Parts.generic(latent_size))
 
-    def mean(self, messages: Sequence[Message]) -> Latent:
-        return self.mean_vector
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether drafting needs the prompt's features."""
+        return self.parts.head is not None
 
-    def sample(self, messages: Sequence[Message], seed: int) -> Latent:
-        noise = np.random.default_rng(seed).standard_normal(len(self.mean_vector), dtype=np.float32)
-        return (self.mean_vector + np.exp(self.log_variance / 2) * noise).astype(np.float32)
+    def mean(self, messages: Sequence[Message], context: str) -> Latent:
+        parts = self.parts
+        mean: Array = parts.mean + parts.contexts.get(context, 0.0)
+        if parts.head is not None and parts.center is not None and self._features is not None:
+            mean = mean + (self._features(messages) - parts.center) @ parts.head
+        return (mean * min(1.0, MAX_NORM / max(float(np.linalg.norm(mean)), 1e-9))).astype(np.float32)
+
+    def sample(self, messages: Sequence[Message], context: str, seed: int) -> Latent:
+        noise = np.random.default_rng(seed).standard_normal(len(self.parts.mean), dtype=np.float32)
+        return (self.mean(messages, context) + np.exp(self.parts.log_variance / 2) * noise).astype(np.float32)
+
+    def scaled(self, strength: float) -> GaussianEncoder:
+        """From generic (0) to as learned (1)."""
+        parts = self.parts
+        return self.with_parts(
+            replace(
+                parts,
+                mean=strength * parts.mean,
+                log_variance=strength * parts.log_variance,
+                contexts={name: strength * shift for name, shift in parts.contexts.items()},
+                head=None if parts.head is None else strength * parts.head,
+            )
+        )
+
+    def with_parts(self, parts: Parts) -> GaussianEncoder:
+        """Other parts, the same way to read prompts."""
+        return GaussianEncoder(parts, features=self._features)
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Writes the encoder; `about` names the backbone and the CLaP it belongs to."""
-        write_arrays(path, {"mean": self.mean_vector, "log_variance": self.log_variance}, about)
+        arrays = {"mean": self.parts.mean, "log_variance": self.parts.log_variance}
+        arrays |= {f"context.{name}": shift for name, shift in self.parts.contexts.items()}
+        if self.parts.head is not None and self.parts.center is not None:
+            arrays |= {"head": self.parts.head, "center": self.parts.center}
+        write_arrays(path, {name: array.astype(np.float32) for name, array in arrays.items()}, about)
 
     @classmethod
-    def load(cls, path: Path, *, latent_size: int) -> tuple[ShiftEncoder, dict[str, Any]]:
+    def load(
+        cls, path: Path, *, latent_size: int, features: PromptFeatures | None = None
+    ) -> tuple[GaussianEncoder, dict[str, Any]]:
         """Raises PackError when the file is damaged or of another shape."""
         try:
             arrays, about = read_arrays(path)
         except BackboneError as error:
             raise PackError(f"The encoder {path} is missing or damaged.") from error
-        return cls.from_arrays(arrays, latent_size=latent_size, source=str(path)), about
+        return cls.from_arrays(arrays, latent_size=latent_size, source=str(path), features=features), about
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, *, latent_size: int, source: str) -> ShiftEncoder:
-        """Raises PackError, naming the source, unless these are exactly a sane mean and log-variance."""
-        if set(arrays) != {"mean", "log_variance"}:
+    def from_arrays(
+        cls, arrays: Arrays, *, latent_size: int, source: str, features: PromptFeatures | None = None
+    ) -> GaussianEncoder:
+        """Raises PackError, naming the source, unless these are exactly the parts of a sane encoder."""
+        contexts = [name for name in arrays if CONTEXT_NAME.fullmatch(name)]
+        known = {"mean", "log_variance", *contexts, *(("head", "center") if "head" in arrays else ())}
+        if set(arrays) != known or len(contexts) > MAX_CONTEXTS:
             raise PackError(f"{source} is not a personal encoder: it holds {', '.join(sorted(arrays)) or 'nothing'}.")
+        hidden = len(arrays["center"]) if arrays.get("center", np.zeros(())).ndim else 0
         for name, array in arrays.items():
-            if array.shape != (latent_size,) or array.dtype != np.float32:
+            shape = {"head": (hidden, latent_size), "center": (hidden,)}.get(name, (latent_size,))
+            if array.shape != shape or array.dtype != np.float32:
                 raise PackError(
-                    f"{source}: {name} is {array.dtype}{list(array.shape)}, float32[{latent_size}] was expected."
+                    f"{source}: {name} is {array.dtype}{list(array.shape)}, float32{list(shape)} was expected."
                 )
-            if not np.isfinite(array).all() or np.linalg.norm(array.astype(np.float64)) > MAX_MEAN_NORM:
+            sane = name in ("center", "head") or np.linalg.norm(array.astype(np.float64)) <= MAX_ARRAY_NORM
+            if not np.isfinite(array).all() or not sane:
                 raise PackError(f"{source}: {name} holds values that no training makes.")
-        return cls(arrays["mean"], arrays["log_variance"])
+        wide = {name: array.astype(np.float64) for name, array in arrays.items()}
+        parts = Parts(
+            wide["mean"],
+            wide["log_variance"],
+            {name.removeprefix("context."): wide[name] for name in sorted(contexts)},
+            wide.get("center"),
+            wide.get("head"),
+        )
+        return cls(parts, features=features)

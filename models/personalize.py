@@ -1,347 +1,253 @@
-"""The overnight run: preference pairs in, a personal encoder out. Never loads the language model.
+"""The overnight run: what a person did in, a personal encoder out. Never loads the language model, nor torch.
 
-Of the backbone only the token embedding and the tokenizer are read; posteriors are computed once per text and cached
-beside the database. First capacity: a shift and a scale of z for all prompts (`ShiftEncoder`).
+Of the backbone only the token embedding and the tokenizer are read, by the frozen encoder; each text once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from core.errors import BackboneError, LearnError
-from core.feedback import Pair
-from core.protocols import Message
-from models import latent_dpo
-from models.backbone import Backbone, ChatTemplate
-from models.checkpoint import Arrays, read_cache, write_arrays
-from models.encoder import LatentEncoder, Posterior
-from models.llama_runtime import LlamaModel
-from models.personal_encoder import ShiftEncoder
+from core.errors import LearnError
+from core.evidence import Evidence, Repeats
+from models import latent_dpo, learner
+from models.latent_dpo import Posteriors
+from models.learner import Array, CapacityName, LearnConfig, Parts, Rows
+from models.personal_encoder import GaussianEncoder
+from models.text_vectors import TextVectors
 
-MIN_PAIRS = 4
-MAX_RESPONSE_TOKENS = 256
-ENCODE_BATCH = 16
+MIN_EVIDENCE = 4
+ALIKE = 0.5
+"""Two texts are too alike to learn from when their posteriors lie closer than this share of their own variance."""
 Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class LearnConfig:
-    """What decides a personal encoder, besides the pairs."""
+class Share:
+    """So many right out of so many."""
 
-    variant: Literal["expected", "sampled"] = "expected"
-    beta: float = 0.2
-    prior_weight: float = 0.16
-    """Nats of loss per nat of KL(p_u || N(0, I)). With beta it holds the shift back while pairs are few: the ridge on
-    beta * mean is prior_weight / beta^2 = 4, and 18 clear choices move the mean by 4.6."""
-    max_norm: float = 5.0
-    """The mean stays inside the cloud of real posteriors, whose mean norm is 4.8."""
-    known_weight: float = 0.0
-    """Weight of the latents that made the drafts, beside what the posteriors infer from the texts."""
-    learn_scale: bool = False
-    candidates: int = 16
-    """Sampled variant: latents per source and pair, from the prior and both posteriors."""
-    evidence_ratio: float = 0.5
-    """Sampled variant: share of candidate pairs that is used, those with the largest reward gaps."""
-    steps: int = 200
-    rate: float = 0.05
-    folds: int = 5
-    seed: int = 0
+    right: int
+    count: int
 
+    @property
+    def share(self) -> float:
+        return self.right / self.count if self.count else 0.5
 
-@dataclass(frozen=True)
-class EncodedPairs:
-    """Pairs as posteriors over z. Rows are pairs."""
-
-    chosen: Posterior
-    rejected: Posterior
-    known: Tensor
-    """[N, 2, D]: the latents that made chosen and rejected; NaN where PenPal did not make both."""
-    weight: Tensor
-    """[N]"""
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    def rows(self, index: Sequence[int]) -> EncodedPairs:
-        at = torch.tensor(list(index), dtype=torch.long)
-        chosen, rejected = (Posterior(p.mean[at], p.log_variance[at]) for p in (self.chosen, self.rejected))
-        return EncodedPairs(chosen, rejected, self.known[at], self.weight[at])
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's, 95%."""
+        return learner.interval(self.right, self.count)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained encoder and how well it guesses choices it has not seen."""
+    """A trained encoder, and how well it foresees choices it has not seen."""
 
-    encoder: ShiftEncoder
-    pairs: int
-    accuracy: float
-    """Cross-validated share of held-out pairs that it orders as the person did; 0.5 is guessing."""
+    encoder: GaussianEncoder
+    capacity: CapacityName
+    evidence: int
+    """What was learned from; evidence without weight is left out."""
+    accuracy: Share
+    """Held-out pairs that it orders as the person did. The generic encoder has no preference: half by definition."""
+    log_loss: float
+    """Mean, in nats, of held-out choices; the generic encoder's is ln 2 = 0.693."""
     p_value: float
-    """How probable such an accuracy is if the choices were coin flips."""
-    seconds_encode: float
-    seconds_train: float
-
-    @property
-    def shift(self) -> float:
-        return float(np.linalg.norm(self.encoder.mean_vector))
-
-
-class PosteriorEncoder:
-    """q(z given x, y) of one backbone, without its language model: embedding, tokenizer, two layers."""
-
-    def __init__(self, backbone: Backbone, clap: Arrays, cache_file: Path | None = None) -> None:
-        from transformers import LlamaConfig
-
-        self._tokenizer = LlamaModel(backbone.path, vocabulary_only=True)
-        self._template = ChatTemplate(self._tokenizer.metadata("tokenizer.chat_template"))
-        state = {
-            name.removeprefix("encoder."): torch.from_numpy(array).float()
-            for name, array in clap.items()
-            if name.startswith("encoder.")
-        }
-        latent_size = len(state["head.bias"]) // 2
-        layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
-        config = LlamaConfig(**llama_shape(self._tokenizer))
-        config._attn_implementation = "sdpa"
-        self.encoder = LatentEncoder(
-            config, token_embedding(backbone, cache_file), latent_size=latent_size, layers=layers
-        )
-        self.encoder.load_state_dict(state)
-        self.encoder.eval()
-
-    @torch.no_grad()
-    def posteriors(
-        self, texts: Sequence[tuple[Sequence[Message], str]], progress: Callable[[float], None] = lambda share: None
-    ) -> Posterior:
-        """[B]: posteriors of responses to conversations; batched by length, so that little is padding."""
-        pairs = [(self._tokenizer.tokenize(self._template.render(x)), self._response_ids(y)) for x, y in texts]
-        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1]))
-        parts: list[Posterior] = []
-        for start in range(0, len(order), ENCODE_BATCH):
-            parts.append(self.encoder([pairs[i] for i in order[start : start + ENCODE_BATCH]]))
-            progress((start + ENCODE_BATCH) / len(order))
-        back = torch.tensor(order).argsort()
-        return Posterior(torch.cat([p.mean for p in parts])[back], torch.cat([p.log_variance for p in parts])[back])
-
-    def _response_ids(self, text: str) -> list[int]:
-        return self._tokenizer.tokenize(text)[:MAX_RESPONSE_TOKENS]
-
-    def close(self) -> None:
-        self._tokenizer.close()
+    """How probable such consistent choices are if labels were picked at random."""
+    unseen: Share
+    """The same on the choices that the active encoder was not trained on."""
+    unseen_active: Share
+    """The active encoder on those."""
+    worse_than_active: bool
+    """On those, in log-loss."""
+    capacities: dict[CapacityName, tuple[float, float]]
+    """Of each capacity that was tried: held-out accuracy and log-loss."""
+    contexts: dict[str, Share]
+    sources: dict[str, Share]
+    flip_rate: float
+    half_life: float | None
+    drift: float
+    """Length of the mean: 0 is generic, drafts of the prior lie at 5.7."""
+    seconds: dict[str, float]
 
 
-def llama_shape(model: LlamaModel) -> dict[str, Any]:
-    """The fields of a transformers `LlamaConfig` that the encoder's layers need, from the GGUF's metadata."""
-
-    def field(name: str) -> str:
-        value = model.metadata(name)
-        if value is None:
-            raise BackboneError(f"{model.path} lacks '{name}': PenPal needs a backbone of the llama family.")
-        return value
-
-    return {
-        "hidden_size": int(field("llama.embedding_length")),
-        "intermediate_size": int(field("llama.feed_forward_length")),
-        "num_hidden_layers": int(field("llama.block_count")),
-        "num_attention_heads": int(field("llama.attention.head_count")),
-        "num_key_value_heads": int(field("llama.attention.head_count_kv")),
-        "rms_norm_eps": float(field("llama.attention.layer_norm_rms_epsilon")),
-        "rope_parameters": {"rope_type": "default", "rope_theta": float(field("llama.rope.freq_base"))},
-    }
+def weighed(evidence: Sequence[Evidence], vectors: TextVectors) -> list[Evidence]:
+    """The same evidence; pairs whose texts the encoder cannot tell apart lose their weight and say so."""
+    pairs = [e for e in evidence if e.weight > 0 and e.is_pair]
+    if not pairs:
+        return list(evidence)
+    chosen, rejected = _posteriors(pairs, vectors)
+    apart = ((chosen.mean - rejected.mean) ** 2).sum(1)
+    own = (np.exp(chosen.log_variance) + np.exp(rejected.log_variance)).sum(1) / 2
+    alike = {id(pair) for pair, near in zip(pairs, apart < ALIKE * own, strict=True) if near}
+    return [replace(e, weight=0.0, reason="too alike to learn from") if id(e) in alike else e for e in evidence]
 
 
-def token_embedding(backbone: Backbone, cache_file: Path | None) -> Tensor:
-    """[V, H]: the backbone's token embedding; kept as f16 in `cache_file`, since parsing the GGUF takes a second."""
-    cached = read_cache(cache_file) if cache_file is not None else None
-    if cached is not None:
-        return torch.from_numpy(cached[0]["embedding"])
-    from gguf import GGUFReader
-    from gguf.quants import dequantize
-
-    tensor = next(t for t in GGUFReader(backbone.path).tensors if t.name == "token_embd.weight")
-    embedding = dequantize(tensor.data, tensor.tensor_type).astype(np.float16)
-    if cache_file is not None:
-        write_arrays(cache_file, {"embedding": embedding}, {"backbone": backbone.id})
-    return torch.from_numpy(embedding)
+def _posteriors(pairs: Sequence[Evidence], vectors: TextVectors) -> tuple[Posteriors, Posteriors]:
+    """Posteriors of both sides of every pair."""
+    sides = [(e.messages, side.text) for e in pairs for side in (e.chosen, e.rejected) if side is not None]
+    both = vectors.posteriors(sides)
+    first, second = (Posteriors(both.mean[i::2], both.log_variance[i::2]) for i in (0, 1))
+    return first, second
 
 
-def encode_pairs(pairs: Sequence[Pair], encoder: Callable[[], PosteriorEncoder], cache: PosteriorCache) -> EncodedPairs:
-    """Posteriors of both sides of every pair; `encoder` is only made when the cache lacks some."""
-    texts = [(pair.messages, side.text) for pair in pairs for side in (pair.chosen, pair.rejected)]
-    both = cache.lookup(texts, encoder)
-    chosen, rejected = (Posterior(both.mean[i::2], both.log_variance[i::2]) for i in (0, 1))
-    unknown = [math.nan] * both.mean.shape[1]
-    complete = [pair.chosen.z is not None and pair.rejected.z is not None for pair in pairs]
-    known = [
-        [pair.chosen.z, pair.rejected.z] if ok else [unknown, unknown] for pair, ok in zip(pairs, complete, strict=True)
-    ]
-    return EncodedPairs(chosen, rejected, torch.tensor(known), torch.tensor([pair.weight for pair in pairs]))
+def rows_of(evidence: Sequence[Evidence], vectors: TextVectors, config: LearnConfig, *, features: bool = True) -> Rows:
+    """Evidence with weight as rows, in its order; a single mark is compared with the person's average draft."""
+    used = [e for e in evidence if e.weight > 0]
+    if config.loss == "kto":
+        used = [single for e in used for single in _marks(e)]
+    texts = {(e.messages, side.text): None for e in used for side in (e.chosen, e.rejected) if side is not None}
+    index = {text: i for i, text in enumerate(texts)}
+    all_of_them = vectors.posteriors(list(texts))
+    average = Posteriors(all_of_them.mean.mean(0), all_of_them.log_variance.mean(0))
+
+    def side(which: str) -> Posteriors:
+        at = [None if (s := getattr(e, which)) is None else index[(e.messages, s.text)] for e in used]
+        columns = zip(all_of_them, average, strict=True)
+        return Posteriors(*(np.stack([mean if i is None else each[i] for i in at]) for each, mean in columns))
+
+    chosen, rejected = side("chosen"), side("rejected")
+    moment = [q.mean.astype(np.float64) ** 2 + np.exp(q.log_variance) for q in (chosen, rejected)]
+    latent_size = chosen.mean.shape[1]
+    known = np.full((len(used), latent_size), np.nan)
+    for i, e in enumerate(used):
+        if e.chosen is not None and e.rejected is not None and e.chosen.z is not None and e.rejected.z is not None:
+            known[i] = np.subtract(e.chosen.z, e.rejected.z)
+    samples = None
+    if config.variant == "sampled":
+        samples = latent_dpo.candidate_differences(
+            chosen, rejected, per_source=config.candidates, evidence_ratio=config.evidence_ratio,
+            keep=max(4, min(64, 200_000 // len(used))), rng=np.random.default_rng(config.seed),
+        )  # fmt: skip
+    return Rows(
+        difference=(chosen.mean - rejected.mean).astype(np.float64),
+        spread=(moment[0] - moment[1]) / 2,
+        weight=np.array([e.weight for e in used]),
+        tie=np.array([e.tie for e in used]),
+        turn=np.array([e.turn_id for e in used]),
+        context=tuple(e.context for e in used),
+        features=vectors.features([e.messages for e in used]) if features else None,
+        known=known,
+        samples=samples,
+    )
 
 
-class PosteriorCache:
-    """Posteriors by the hash of prompt and response, in one file per CLaP. Damaged or missing: made anew."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rows: dict[str, tuple[Any, Any]] = {}
-        if (cached := read_cache(path)) is not None:
-            keys = [bytes(row).hex() for row in cached[0]["key"]]
-            rows = zip(cached[0]["mean"], cached[0]["log_variance"], strict=True)
-            self._rows = dict(zip(keys, rows, strict=True))
-
-    def lookup(
-        self, texts: Sequence[tuple[Sequence[Message], str]], encoder: Callable[[], PosteriorEncoder]
-    ) -> Posterior:
-        """[B]: posteriors of these texts, computed where they are not known yet."""
-        keys = [text_key(messages, text) for messages, text in texts]
-        missing = list({key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows}.items())
-        if missing:
-            new = encoder().posteriors([text for _, text in missing])
-            rows = zip(new.mean.numpy(), new.log_variance.numpy(), strict=True)
-            self._rows.update(dict(zip((key for key, _ in missing), rows, strict=True)))
-            self._save()
-        found = [self._rows[key] for key in keys]
-        mean, log_variance = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
-        return Posterior(mean, log_variance)
-
-    def _save(self) -> None:
-        mean, log_variance = (np.stack(part) for part in zip(*self._rows.values(), strict=True))
-        keys = np.stack([np.frombuffer(bytes.fromhex(key), np.uint8) for key in self._rows])
-        write_arrays(self._path, {"key": keys, "mean": mean, "log_variance": log_variance}, {})
-
-
-def text_key(messages: Sequence[Message], text: str) -> str:
-    """SHA-256 of a conversation and a response."""
-    digest = hashlib.sha256()
-    for part in (*(part for m in messages for part in (m.role, m.content)), text):
-        digest.update(len(part.encode()).to_bytes(8, "little") + part.encode())
-    return digest.hexdigest()
-
-
-def train_shift(data: EncodedPairs, config: LearnConfig) -> Posterior:
-    """The Gaussian p_u that latent DPO finds, starting at exactly N(0, I). [D] mean and log-variance."""
-    torch.manual_seed(config.seed)
-    latent_size = data.chosen.mean.shape[1]
-    mean = torch.zeros(latent_size, requires_grad=True)
-    log_variance = torch.zeros(latent_size, requires_grad=config.learn_scale)
-    trained = [mean, log_variance] if config.learn_scale else [mean]
-    pair_loss = PAIR_LOSSES[config.variant](data, config)
-    optimizer = torch.optim.Adam(trained, lr=config.rate)
-    for _ in range(config.steps):
-        person = Posterior(mean, log_variance)
-        loss = (data.weight * pair_loss(person)).sum() + config.prior_weight * latent_dpo.kl_to_prior(person)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    with torch.no_grad():
-        length = float(mean.norm())
-        return Posterior(mean * min(1.0, config.max_norm / max(length, 1e-9)), log_variance.clone())
-
-
-PairLoss = Callable[[Posterior], Tensor]
-"""p_u to the loss [N] of every pair."""
-
-
-def _expected_loss(data: EncodedPairs, config: LearnConfig) -> PairLoss:
-    """Posteriors in closed form, and, where PenPal made both drafts, the latents that made them."""
-    known = (~data.known.isnan()).all(-1).all(-1)
-    z = data.known.nan_to_num()
-    certain = torch.full_like(z[:, 0], -30.0)
-
-    def loss(person: Posterior) -> Tensor:
-        inferred = latent_dpo.expected_dpo_loss(data.chosen, data.rejected, person, beta=config.beta)
-        if not config.known_weight:
-            return inferred
-        made = latent_dpo.expected_dpo_loss(
-            Posterior(z[:, 0], certain), Posterior(z[:, 1], certain), person, beta=config.beta
-        )
-        return inferred + config.known_weight * known * made
-
-    return loss
-
-
-def _sampled_loss(data: EncodedPairs, config: LearnConfig) -> PairLoss:
-    """The paper's candidates, drawn once."""
-    z = latent_dpo.draw_candidates(data.chosen, data.rejected, per_source=config.candidates)
-    reward = latent_dpo.latent_reward(z, data.chosen, data.rejected)
-    keep = latent_dpo.selected(reward, evidence_ratio=config.evidence_ratio)
-    under_prior = latent_dpo.log_density(z, latent_dpo.standard_normal(z.shape[-1]))
-
-    def loss(person: Posterior) -> Tensor:
-        log_ratio = latent_dpo.log_density(z, person) - under_prior
-        return latent_dpo.sampled_dpo_loss(log_ratio, keep, beta=config.beta)
-
-    return loss
-
-
-PAIR_LOSSES = {"expected": _expected_loss, "sampled": _sampled_loss}
-
-
-def ordered_rightly(person: Posterior, data: EncodedPairs) -> Tensor:
-    """[N] bool: the pair's chosen posterior is the more probable one under p_u than its rejected one."""
-    return latent_dpo.expected_log_ratio(data.chosen, person) > latent_dpo.expected_log_ratio(data.rejected, person)
-
-
-def cross_validated(data: EncodedPairs, config: LearnConfig) -> float:
-    """Share of pairs ordered rightly by an encoder that was trained without them."""
-    order = list(range(len(data)))
-    random.Random(config.seed).shuffle(order)
-    folds = [order[i :: min(config.folds, len(order))] for i in range(min(config.folds, len(order)))]
-    right = 0
-    for held_out in folds:
-        training = [i for i in order if i not in set(held_out)]
-        person = train_shift(data.rows(training), config)
-        right += int(ordered_rightly(person, data.rows(held_out)).sum())
-    return right / len(data)
-
-
-def coin_flip_p_value(accuracy: float, count: int) -> float:
-    """One-sided binomial: the chance of at least this accuracy on so many pairs by guessing."""
-    right = round(accuracy * count)
-    return float(sum(math.comb(count, k) for k in range(right, count + 1)) / 2**count)
+def _marks(evidence: Evidence) -> list[Evidence]:
+    """A pair as a good and a bad mark, for losses of single marks."""
+    if not evidence.is_pair:
+        return [] if evidence.tie else [evidence]
+    return [replace(evidence, rejected=None), replace(evidence, chosen=None)]
 
 
 def learn(
-    pairs: Sequence[Pair],
-    encoder: Callable[[], PosteriorEncoder],
-    cache: PosteriorCache,
+    evidence: Sequence[Evidence],
+    vectors: TextVectors,
     *,
     config: LearnConfig | None = None,
+    repeats: Repeats = Repeats(),  # noqa: B008 (immutable)
+    active: Parts | None = None,
+    active_saw_act: int = 0,
+    avoid: Array | None = None,
+    fixed_capacity: CapacityName | None = None,
+    between: Callable[[], None] = lambda: None,
     progress: Progress = lambda stage, share: None,
 ) -> Learned:
-    """Latent DPO on a person's pairs. Raises LearnError when there are too few."""
-    if len(pairs) < MIN_PAIRS:
-        raise LearnError(
-            f"There is not enough to learn from: {len(pairs)} of {MIN_PAIRS} pairs. "
-            "Pick, edit or star drafts in 'penpal chat', or label pairs in 'penpal rate'."
-        )
-    config = config or LearnConfig()
-    started = time.monotonic()
+    """Latent DPO on what a person did, with the capacity and the half-life that cross-validation asks for.
+
+    `active` is the encoder to be compared with, on choices after the act `active_saw_act`. `avoid` [D] is a direction
+    that is not taken (`models.sameness`). `between` is called where a run can wait for a while. Raises LearnError when
+    there is too little.
+    """
+    clock = [time.monotonic()]
     progress("Reading your choices", 0.0)
-    data = encode_pairs(pairs, encoder, cache)
-    encoded = time.monotonic()
-    progress("Learning", 0.5)
-    person = train_shift(data, config)
-    trained = time.monotonic()
-    progress("Checking on held-out choices", 0.7)
-    accuracy = cross_validated(data, config)
+    used = [e for e in weighed(evidence, vectors) if e.weight > 0]
+    _refuse_too_little(used, len(evidence))
+    config = config or LearnConfig()
+    if config.flip_rate == 0:
+        config = replace(config, flip_rate=repeats.flip_rate())
+    rows = rows_of(used, vectors, config, features=len(used) >= learner.MIN_ROWS_FOR_HEAD)
+    if len(np.unique(rows.turn)) < 2:
+        raise LearnError("All your choices are about one prompt: answer about another one, then learn.")
+    clock.append(time.monotonic())
+    progress("Checking how fast your taste moves", 0.6)
+    if config.half_life is None:
+        config = replace(config, half_life=learner.choose_half_life(rows, learner.Design(), config))
+    between()
+    progress("Trying how much can be learned", 0.7)
+    capacity, tried = learner.cross_validated(rows, config, between)
+    if fixed_capacity is not None:
+        if fixed_capacity not in learner.designs(rows):
+            raise LearnError(f"There is too little evidence for an encoder with capacity '{fixed_capacity}'.")
+        capacity = fixed_capacity
+    chosen = next(candidate for candidate in tried if candidate.capacity == capacity)
+    p_value = learner.luck(rows, config)
+    between()
+    clock.append(time.monotonic())
+    progress("Learning", 0.9)
+    parts = learner.within(learner.fit(rows, learner.designs(rows)[capacity], config), config.max_norm)
+    if avoid is not None:
+        parts = learner.without(parts, avoid)
+    clock.append(time.monotonic())
+    act = np.array([e.act_id for e in (used if config.loss != "kto" else [m for e in used for m in _marks(e)])])
+    new = (act > active_saw_act) & ~rows.tie
+    active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(rows)
+    active_loss = learner.log_loss(active_margins, rows, config)
     progress("Done", 1.0)
     return Learned(
-        encoder=ShiftEncoder(person.mean.numpy(), person.log_variance.numpy()),
-        pairs=len(pairs),
-        accuracy=accuracy,
-        p_value=coin_flip_p_value(accuracy, len(pairs)),
-        seconds_encode=encoded - started,
-        seconds_train=trained - encoded,
+        encoder=GaussianEncoder(parts),
+        capacity=capacity,
+        evidence=len(used),
+        accuracy=Share(*learner.accuracy(chosen.margins, rows)),
+        log_loss=float(np.average(chosen.losses, weights=rows.weight)),
+        p_value=p_value,
+        unseen=Share(int((chosen.margins[new] > 0).sum()), int(new.sum())),
+        unseen_active=Share(int((active_margins[new] > 0).sum()), int(new.sum())),
+        worse_than_active=bool(
+            active is not None and new.any() and chosen.losses[new].mean() > active_loss[new].mean()
+        ),
+        capacities={c.capacity: _summary(c, rows) for c in tried},
+        contexts=_shares(chosen.margins, rows, rows.context),
+        sources=_shares(chosen.margins, rows, [e.source for e in used]) if config.loss != "kto" else {},
+        flip_rate=config.flip_rate,
+        half_life=config.half_life,
+        drift=float(np.linalg.norm(parts.mean)),
+        seconds={
+            "read": clock[1] - clock[0],
+            "check": clock[2] - clock[1],
+            "train": clock[3] - clock[2],
+        },
     )
+
+
+def _refuse_too_little(used: Sequence[Evidence], listed: int) -> None:
+    if len(used) >= MIN_EVIDENCE and any(not e.tie for e in used):
+        return
+    if used and all(e.tie for e in used):
+        raise LearnError(
+            f"All your {len(used)} answers are ties, which say nothing about your taste yet: pick a draft where you "
+            "like one better."
+        )
+    left_out = (
+        f" ({listed - len(used)} more say too little: 'penpal pairs list' tells why)" if listed > len(used) else ""
+    )
+    raise LearnError(
+        f"There is not enough to learn from: {len(used)} of {MIN_EVIDENCE} pairs{left_out}. "
+        "Pick, edit or star drafts in 'penpal chat', or label pairs in 'penpal rate'."
+    )
+
+
+def _summary(candidate: learner.Candidate, rows: Rows) -> tuple[float, float]:
+    right, count = learner.accuracy(candidate.margins, rows)
+    return Share(right, count).share, float(np.average(candidate.losses, weights=rows.weight))
+
+
+def _shares(margins: learner.Array, rows: Rows, labels: Sequence[str]) -> dict[str, Share]:
+    """Held-out accuracy by label, the most frequent first; ties are left out."""
+    counts = Counter(label for label, tie in zip(labels, rows.tie, strict=True) if not tie)
+    right = Counter(
+        label for label, margin, tie in zip(labels, margins, rows.tie, strict=True) if margin > 0 and not tie
+    )
+    return {label: Share(right[label], count) for label, count in counts.most_common()}

@@ -17,10 +17,10 @@ from core.protocols import Decoder, Sampling
 from models.backbone import Backbone, ChatTemplate, load_torch
 from models.checkpoint import Arrays, read_arrays, write_arrays
 from models.decoder_torch import adapter_from, open_torch_decoder
+from models.encoder import encoder_from
 from models.evaluate import ClapReport, evaluate_drafts, evaluate_likelihoods
 from models.llama_runtime import LlamaModel, write_dense_gguf
 from models.parity import reference_log_probs
-from models.personalize import PosteriorEncoder
 from models.pretrain import PretrainConfig, pretrain
 from models.sampling import PromptResponses, ResponseSampler, read_shards, sample_to_shards
 from models.writing_tasks import writing_tasks
@@ -97,7 +97,7 @@ def evaluate(
     tasks = writing_tasks("held_out", seed=EVAL_SEED, limit=prompts)
     rows = sampled(backbone, folder, folder / f"held-out-{prompts}", tasks, plain=4, hinted=2, seed=7, report=report)
     lm = load_torch(backbone, torch.bfloat16)
-    encoder, adapter = PosteriorEncoder(backbone, clap).encoder, adapter_from(clap, lm)
+    encoder, adapter = encoder_from(clap, lm), adapter_from(clap, lm)
     report("measuring likelihoods")
     numbers = evaluate_likelihoods(lm, encoder, adapter, rows)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import backbone, demo, doctor, feedback, learning, writing
+from app.cli import backbone, demo, doctor, encoders, feedback, packs, pairs, personalize, writing
 
 application = typer.Typer(
     name="penpal",
@@ -41,10 +41,11 @@ application.command()(writing.chat)
 application.command()(writing.rate)
 application.command()(writing.write)
 application.add_typer(feedback.group, name="feedback")
-application.command()(learning.personalize)
-application.add_typer(learning.encoder, name="encoder")
-application.command("export")(learning.export)
-application.command("import")(learning.import_)
+application.add_typer(pairs.group, name="pairs")
+application.command()(personalize.personalize)
+application.add_typer(encoders.group, name="encoder")
+application.command("export")(packs.export)
+application.command("import")(packs.import_)
 application.command()(demo.demo)
 application.command()(doctor.doctor)
 application.add_typer(backbone.group, name="backbone")

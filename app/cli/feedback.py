@@ -21,16 +21,20 @@ group = typer.Typer(
 )
 
 DraftId = Annotated[int, typer.Argument(help="Number of the draft, as 'penpal write' printed it.", min=1)]
+Note = Annotated[
+    str | None,
+    typer.Option(metavar="WHY", help="Why: 'wrong fact' keeps it out of what is learned about style."),
+]
 
 
 @group.command()
-def pick(draft_id: DraftId, json: AsJson = False) -> None:
+def pick(draft_id: DraftId, note: Note = None, json: AsJson = False) -> None:
     """You like this draft better than the one beside it."""
     from app.wiring import open_penpal
     from core.recorder import Recorder
 
     with closing(open_penpal()) as penpal:
-        act_id = Recorder(penpal.store).pick(draft_id)
+        act_id = Recorder(penpal.store).pick(draft_id, note=note)
         _say("pick", f"Recorded: you picked draft {draft_id}.", act_id, penpal.store, draft_id, json=json)
 
 
@@ -39,6 +43,7 @@ def edit(
     draft_id: DraftId,
     text: Annotated[str | None, typer.Option(help="Your version of the draft.")] = None,
     file: Annotated[Path | None, typer.Option(help="A file with your version of the draft.")] = None,
+    note: Note = None,
     json: AsJson = False,
 ) -> None:
     """This is how you would have written this draft. Without --text and --file, your version is read from a pipe."""
@@ -47,7 +52,7 @@ def edit(
 
     edited = _edited(text, file)
     with closing(open_penpal()) as penpal:
-        act_id = Recorder(penpal.store).edit(draft_id, edited)
+        act_id = Recorder(penpal.store).edit(draft_id, edited, note=note)
         told = f"Recorded: your version of draft {draft_id}."
         if act_id is None:
             told = f"Draft {draft_id} already reads like that: nothing was recorded."
@@ -81,8 +86,10 @@ def _edited(text: str | None, file: Path | None) -> str:
 
 def _say(kind: str, told: str, act_id: int | None, store: Store, draft_id: int, *, json: bool) -> None:
     """What was recorded, and how much there is to learn from now."""
+    from core.evidence import lessons
+
     draft: Draft = store.draft(draft_id)
-    pairs = len(store.pairs(backbone_id=draft.backbone_id))
+    pairs = lessons(store.evidence(backbone_id=draft.backbone_id))
     if json:
         recorded = kind if act_id is not None else None
         print_json(

@@ -22,18 +22,27 @@ if TYPE_CHECKING:
     from core.session import Proposal, Writer
     from core.store import Store
 
+Context = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TAG",
+        help="The kind of writing, to be learned apart: mail, chat, review, ... Without it, PenPal goes by the prompt.",
+    ),
+]
 OWN_PROMPTS_FOR_RATING = 10
 """With fewer prompts of the person's own, made-up writing tasks are rated."""
 TASKS_FOR_RATING = 200
 
 
-def chat() -> None:
+def chat(context: Context = None) -> None:
     """Write with two drafts side by side: pick one, edit it."""
     from app.tui import run_chat
     from app.wiring import open_penpal
+    from core.contexts import clean_tag
 
+    tag = clean_tag(context)
     with closing(open_penpal()) as penpal:
-        run_chat(penpal)
+        run_chat(penpal, context=tag)
 
 
 def rate(
@@ -45,15 +54,17 @@ def rate(
             "field 'prompt'. Without it: your own earlier prompts, or made-up ones while you have few.",
         ),
     ] = None,
+    context: Context = None,
 ) -> None:
     """Teach PenPal your taste: pairs of drafts, one key each."""
     from app.cli.prompts import read_prompts
     from app.tui import run_rate
     from app.wiring import open_penpal
+    from core.contexts import clean_tag
 
-    wanted = read_prompts(prompts) if prompts else None
+    wanted, tag = read_prompts(prompts) if prompts else None, clean_tag(context)
     with closing(open_penpal()) as penpal:
-        run_rate(penpal, wanted or _usual_prompts(penpal.store))
+        run_rate(penpal, wanted or _usual_prompts(penpal.store), context=tag)
 
 
 def write(
@@ -73,6 +84,7 @@ def write(
         typer.Option(metavar="N", min=1, max=1024, help="The longest draft, in tokens (about 4 letters each)."),
     ] = None,
     cut: Annotated[bool, typer.Option("--cut", help="Cut the middle out of a prompt that is too long.")] = False,
+    context: Context = None,
 ) -> None:
     """Write drafts for one prompt and print them.
 
@@ -82,8 +94,9 @@ def write(
     cat mail.txt | penpal write "Reply kindly that I cannot come."
     """
     from app.wiring import open_penpal
+    from core.contexts import clean_tag
 
-    text = _with_piped(prompt)
+    text, tag = _with_piped(prompt), clean_tag(context)
     if not text.strip():
         raise UsageError("There is nothing to write about: give a prompt, or pipe a text in.")
     with closing(open_penpal()) as penpal:
@@ -93,7 +106,7 @@ def write(
         writer = penpal.writer(generic=generic, sampling=sampling)
         if penpal.latents_off and not generic:
             notice(penpal.latents_off)
-        proposal = _propose(writer, text, drafts=drafts, cut=cut, seed=seed)
+        proposal = _propose(writer, text, drafts=drafts, cut=cut, context=tag, seed=seed)
         live = drafts == 1 and not json and sys.stdout.isatty()
         with first_interrupt() as interrupted:
             seconds = _written(proposal, show=_show_live if live else None, cancelled=interrupted)
@@ -119,9 +132,11 @@ def _with_piped(prompt: str) -> str:
     return "\n\n".join(part for part in (prompt.strip(), read_piped().strip()) if part)
 
 
-def _propose(writer: Writer, text: str, *, drafts: int, cut: bool, seed: int | None) -> Proposal:
+def _propose(writer: Writer, text: str, *, drafts: int, cut: bool, context: str | None, seed: int | None) -> Proposal:
     try:
-        return writer.propose(text, origin="write", drafts=drafts, explore=drafts > 1, cut=cut, seed=seed)
+        return writer.propose(
+            text, origin="write", drafts=drafts, explore=drafts > 1, cut=cut, context=context, seed=seed
+        )
     except PromptTooLongError as error:
         raise PromptTooLongError(
             f"The prompt is too long: {error.tokens} tokens, {error.room_tokens} fit. "

@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from app.wiring import PenPal
 
 
-def run_chat(penpal: PenPal) -> None:
+def run_chat(penpal: PenPal, *, context: str | None = None) -> None:
     """Opens the chat and returns when the person leaves. Raises UsageError without a terminal."""
     from app.tui.app import PenPalApp, need_terminal
     from app.tui.screens.chat import ChatScreen
 
     need_terminal("penpal chat", instead="'penpal write \"your prompt\"' drafts without one")
-    PenPalApp(penpal, ChatScreen(penpal.store)).run()
+    PenPalApp(penpal, ChatScreen(penpal.store, context=context)).run()
 
 
-def run_rate(penpal: PenPal, prompts: Sequence[str]) -> None:
+def run_rate(penpal: PenPal, prompts: Sequence[str], *, context: str | None = None) -> None:
     """Shows pair after pair and returns when the person leaves. Raises UsageError without a terminal or prompts."""
     from app.tui.app import PenPalApp, need_terminal
     from app.tui.screens.rate import RateScreen
@@ -27,4 +27,5 @@ def run_rate(penpal: PenPal, prompts: Sequence[str]) -> None:
     if not any(prompt.strip() for prompt in prompts):
         raise UsageError("There are no prompts to rate drafts for: write one per line.")
     need_terminal("penpal rate", instead="'penpal write' and 'penpal feedback pick' do the same without one")
-    PenPalApp(penpal, RateScreen(penpal.store, [prompt for prompt in prompts if prompt.strip()])).run()
+    prompts = [prompt for prompt in prompts if prompt.strip()]
+    PenPalApp(penpal, RateScreen(penpal.store, prompts, context=context)).run()

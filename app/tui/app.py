@@ -1,20 +1,22 @@
-"""The Textual app around one screen: themes, loading, help, leaving, and what it takes from the terminal."""
+"""The Textual app around one screen: themes, loading, help, report, leaving, and what it takes from the terminal."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from textual import events
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Footer
 
 from app.tui.screens.help import HelpScreen
+from app.tui.screens.report import ReportScreen
 from app.tui.screens.too_small import MIN_COLUMNS, MIN_ROWS, TooSmallScreen
 from app.tui.theme import DARK, LIGHT
 from app.wiring import PenPal
@@ -49,6 +51,7 @@ class PenPalApp(App[None]):
         Binding(
             "f1,question_mark", "help", "help", id="app.help", key_display="F1", tooltip="Show all keys (? works too)"
         ),
+        Binding("f2", "report", "report", id="app.report", tooltip="Read what PenPal learned in its newest run"),
     ]
 
     def __init__(self, penpal: PenPal, opening: Screen[None]) -> None:
@@ -59,6 +62,10 @@ class PenPalApp(App[None]):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = f"penpal-{penpal.settings.theme}"
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        yield from super().get_system_commands(screen)
+        yield SystemCommand("Report", "Read what PenPal learned in its newest run", self.action_report)
 
     def get_default_screen(self) -> Screen[None]:
         return self._opening
@@ -85,8 +92,16 @@ class PenPalApp(App[None]):
     def loaded(self) -> bool:
         return self._loading is not None and self._loading.done() and self._loading.exception() is None
 
+    async def learn_now(self, turn_id: int) -> int | None:
+        """`PenPal.learn_now` in a thread, once the backbone is loaded; None when it cannot be loaded."""
+        if self._loading is not None:
+            await asyncio.wait([self._loading])
+        if not self.loaded:
+            return None
+        return await asyncio.to_thread(self.penpal.learn_now, await self.writer(), turn_id)
+
     def on_resize(self, event: events.Resize) -> None:
-        for footer in self._opening.query(Footer):
+        for footer in [footer for screen in self.screen_stack for footer in screen.query(Footer)]:
             footer.compact = event.size.width < 100
         fits = event.size.width >= MIN_COLUMNS and event.size.height >= MIN_ROWS
         covered = isinstance(self.screen, TooSmallScreen)
@@ -99,7 +114,13 @@ class PenPalApp(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         elif not isinstance(self.screen, TooSmallScreen):
-            self.push_screen(HelpScreen(self._opening))
+            self.push_screen(HelpScreen(self.screen if isinstance(self.screen, ReportScreen) else self._opening))
+
+    def action_report(self) -> None:
+        if isinstance(self.screen, ReportScreen):
+            self.pop_screen()
+        elif self.screen is self._opening:
+            self.push_screen(ReportScreen(self.penpal.store, self.penpal.home))
 
     async def action_quit(self) -> None:
         if not isinstance(self._opening, Leavable) or await self._opening.leave():

@@ -6,7 +6,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 
 from app.tui.draft_stream import DraftStream
@@ -17,6 +17,8 @@ from core.session import Writer
 AHEAD = 2
 ATTEMPTS = 5
 """Turns tried for one prompt until its two drafts differ."""
+AGAIN_SHARE = 0.1
+"""So many answers are followed by an old pair; whether it is answered alike tells how noisy answers are."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,20 @@ class RatedPair:
     prompt: str
     shown: tuple[Draft, Draft]
     """Left and right, at random."""
+    again: bool = False
+    """It was answered before, with its sides swapped; the person is not told."""
 
 
 class PairMaker:
     """Keeps `AHEAD` pairs ready. `run` belongs to a thread; everything else may be called from any."""
 
-    def __init__(self, prompts: Sequence[str], *, sides: random.Random | None = None) -> None:
-        self._prompts = cycle(prompts)
+    def __init__(
+        self, prompts: Sequence[str], *, context: str | None = None, chance: random.Random | None = None
+    ) -> None:
+        self._prompts, self._context = cycle(prompts), context
         self._unlike = len(prompts)
-        self._sides = sides or random.SystemRandom()
+        self._chance = chance or random.SystemRandom()
+        self._asked_again: set[int] = set()
         self._ready: deque[RatedPair] = deque()
         self._changed = threading.Condition()
         self._stopped = False
@@ -60,6 +67,14 @@ class PairMaker:
         """Shows this pair next."""
         with self._changed:
             self._ready.appendleft(pair)
+
+    def perhaps_ask_again(self, answered: Sequence[RatedPair]) -> None:
+        """Now and then makes one of these the next pair, its sides swapped; each of them once at most."""
+        fresh = [pair for pair in answered if pair.turn_id not in self._asked_again]
+        if fresh and self._chance.random() < AGAIN_SHARE:
+            pair = self._chance.choice(fresh)
+            self._asked_again.add(pair.turn_id)
+            self.put_back(replace(pair, shown=(pair.shown[1], pair.shown[0]), again=True))
 
     @property
     def phase(self) -> str:
@@ -91,11 +106,11 @@ class PairMaker:
                 if self._stopped:
                     return None
                 self._stream = stream = DraftStream()
-            stream.run(lambda: writer.propose(prompt, origin="rate", cut=True))
+            stream.run(lambda: writer.propose(prompt, origin="rate", cut=True, context=self._context))
             turn_id = stream.look().turn_id
             if turn_id is None or stream.stopped:
                 return None
             left, right = writer.recorder.latest_drafts(turn_id)
             if left.text.strip() and right.text.strip() and left.text.split() != right.text.split():
-                return RatedPair(turn_id, prompt, (left, right) if self._sides.random() < 0.5 else (right, left))
+                return RatedPair(turn_id, prompt, (left, right) if self._chance.random() < 0.5 else (right, left))
         return None

@@ -67,7 +67,7 @@ def read_turn(store: Store, turn: Turn) -> TurnView:
     """The turn's state from its drafts and from all acts in force."""
     all_acts = store.acts(turn.id)
     acts = in_force(all_acts)
-    answer = next((act for act in reversed(acts) if act.kind in ("pick", "tie", "both_bad", "skip")), None)
+    answer = next((act for act in reversed(acts) if act.is_answer), None)
     accepted = next((act for act in reversed(acts) if act.kind == "accept"), None)
     drafts = tuple(
         DraftView(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from core.errors import PenPalError
 from core.feedback import changed_words, words
 
@@ -20,6 +22,17 @@ def diff_words(before: str, after: str) -> str:
     """An edit in a few words: '+3 −2 words'."""
     added, removed = changed_words(before, after)
     return f"+{added} −{removed} words" if added or removed else "unchanged"
+
+
+def since_when(created_utc: str, *, now: datetime | None = None) -> str:
+    """A past moment as people say it: 'last night', 'today', 'yesterday', 'on 20 Nov 2026'."""
+    when = datetime.fromisoformat(created_utc).astimezone()
+    today = (now or datetime.now()).astimezone().date()
+    night = when.date() if when.hour < 7 else when.date() + timedelta(days=1) if when.hour >= 20 else None
+    if night == today:
+        return "last night"
+    days = {today: "today", today - timedelta(days=1): "yesterday"}
+    return days.get(when.date(), f"on {when:%d %b %Y}")
 
 
 def in_words(error: Exception) -> str:

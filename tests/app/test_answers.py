@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("two_drafts")
 
 def test_a_pick_is_recorded_and_makes_a_pair(penpal: Run, store: Store) -> None:
     assert penpal("feedback", "pick", "2").out == ("Recorded: you picked draft 2. There is now 1 pair to learn from.\n")
-    (pair,) = store.pairs(backbone_id=store.draft(2).backbone_id)
+    (pair,) = store.evidence(backbone_id=store.draft(2).backbone_id)
     assert (pair.chosen.text, pair.rejected.text) == ("A dry one.", "A warm and friendly draft.")
 
 
@@ -32,6 +32,12 @@ def test_an_edit_and_a_pick_make_two_pairs(penpal: Run) -> None:
     assert penpal("feedback", "edit", "2", "--text", "A dry but kind one.").out == (
         "Recorded: your version of draft 2. There are now 2 pairs to learn from.\n"
     )
+
+
+@pytest.mark.parametrize("answer", [("pick", "2"), ("edit", "2", "--text", "Born in 1912.")])
+def test_a_wrong_fact_is_recorded_and_nothing_to_learn_from(penpal: Run, store: Store, answer: tuple[str, ...]) -> None:
+    assert penpal("feedback", *answer, "--note", "Wrong fact").out.endswith("There are now 0 pairs to learn from.\n")
+    assert [act.note for act in store.acts(1)] == ["Wrong fact"]
 
 
 def test_an_edit_comes_from_a_file_or_a_pipe_without_its_last_line_break(

@@ -72,6 +72,34 @@ def test_json_names_everything_that_made_a_draft(penpal: Run) -> None:
     assert second["seed"] not in (7, 8)
 
 
+@pytest.mark.parametrize(
+    ("options", "context"), [((), None), (("--context", "Club "), "club"), (("--context", ""), None)]
+)
+def test_the_kind_of_writing_is_kept_with_the_drafts(
+    penpal: Run, store: Store, options: tuple[str, ...], context: str | None
+) -> None:
+    penpal("write", "Say hello.", *options)
+    assert store.turn(1).context == context
+
+
+@pytest.mark.parametrize("command", [("write", "Say hello."), ("chat",), ("rate",)])
+def test_a_context_with_odd_letters_is_one_clear_line(penpal: Run, command: tuple[str, ...]) -> None:
+    assert penpal(*command, "--context", "a/b") == Result(
+        2,
+        "",
+        "penpal: 'a/b' cannot name a kind of writing: use up to 32 letters (a-z), digits, spaces, - and _.\n",
+    )
+
+
+def test_chat_and_rate_hand_their_context_to_the_screen(penpal: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr("app.tui.run_chat", lambda penpal, *, context: seen.append(context))
+    monkeypatch.setattr("app.tui.run_rate", lambda penpal, prompts, *, context: seen.append(context))
+    penpal("chat", "--context", "mail")
+    penpal("rate", "--context", "review")
+    assert seen == ["mail", "review"]
+
+
 def test_one_draft_takes_the_mean_and_several_explore(penpal: Run, store: Store) -> None:
     penpal("write", "Say hello.", "--seed", "1")
     penpal("write", "Say hello.", "--seed", "1", "-n", "2")

@@ -14,12 +14,17 @@ from tests.hooked_decoder import HookedDecoder
 
 
 class Leaning:
-    """A personal encoder whose draws show their seed."""
+    """A personal encoder whose draws show their seed, and that remembers the contexts it is asked for."""
 
-    def mean(self, messages: object) -> Latent:
+    def __init__(self) -> None:
+        self.contexts: list[str] = []
+
+    def mean(self, messages: object, context: str) -> Latent:
+        self.contexts.append(context)
         return np.zeros(2, np.float32)
 
-    def sample(self, messages: object, seed: int) -> Latent:
+    def sample(self, messages: object, context: str, seed: int) -> Latent:
+        self.contexts.append(context)
         return np.full(2, seed, np.float32)
 
 
@@ -151,8 +156,10 @@ def test_partial_text_is_saved_while_it_streams(
 def test_a_pick_is_held_against_the_draft_beside_it(writer: Writer, conversation: int) -> None:
     left, right = writer.propose("Write.", conversation_id=conversation).run()
     writer.recorder.pick(right.id)
-    (pair,) = writer.store.pairs(backbone_id=left.backbone_id)
-    assert (pair.chosen.text, pair.rejected.text) == (right.text, left.text)
+    (found,) = writer.store.evidence(backbone_id=left.backbone_id)
+    assert found.chosen is not None
+    assert found.rejected is not None
+    assert (found.chosen.text, found.rejected.text) == (right.text, left.text)
 
 
 def test_a_pick_after_a_redo_is_held_against_all_four(
@@ -164,9 +171,22 @@ def test_a_pick_after_a_redo_is_held_against_all_four(
     third, fourth = writer.propose_again(first.turn_id).run()
     assert [draft.id for draft in writer.recorder.latest_drafts(first.turn_id)] == [third.id, fourth.id]
     writer.recorder.pick(third.id)
-    pairs = writer.store.pairs(backbone_id=third.backbone_id)
-    assert [pair.source for pair in pairs] == ["redo", "redo", "pick"]
-    assert {pair.chosen.text for pair in pairs} == {"A third."}
+    found = writer.store.evidence(backbone_id=third.backbone_id)
+    assert [e.source for e in found] == ["redo", "redo", "pick"]
+    assert {e.chosen and e.chosen.text for e in found} == {"A third."}
+
+
+def test_a_second_redo_after_an_undone_one_shows_what_it_wrote(
+    writer: Writer, conversation: int, decoder: HookedDecoder
+) -> None:
+    turn_id = writer.propose("Write.", conversation_id=conversation).turn_id
+    first = [draft.id for draft in writer.recorder.latest_drafts(turn_id)]
+    writer.propose_again(turn_id).run()
+    for act in writer.store.acts(turn_id):
+        writer.recorder.undo(turn_id, act.id)
+    assert [draft.id for draft in writer.recorder.latest_drafts(turn_id)] == first
+    written = writer.propose_again(turn_id).run()
+    assert writer.recorder.latest_drafts(turn_id) == written
 
 
 def test_an_edit_leaves_the_draft_as_it_was(writer: Writer, conversation: int) -> None:
@@ -190,7 +210,7 @@ def test_an_empty_edit_is_refused(writer: Writer, conversation: int) -> None:
 def test_an_undo_takes_an_act_back(writer: Writer, conversation: int) -> None:
     left, _ = writer.propose("Write.", conversation_id=conversation).run()
     writer.recorder.undo(left.turn_id, writer.recorder.pick(left.id))
-    assert writer.store.pairs(backbone_id=left.backbone_id) == []
+    assert writer.store.evidence(backbone_id=left.backbone_id) == []
 
 
 def test_the_conversation_goes_on_from_what_was_kept(writer: Writer, conversation: int, decoder: HookedDecoder) -> None:
@@ -235,6 +255,22 @@ def test_a_prompt_that_may_be_cut_keeps_its_start_and_its_end(
     assert asked.endswith("in one line.")
     assert "[…]" in asked
     assert len(asked.split()) <= 20
+
+
+@pytest.mark.parametrize(("tag", "stored"), [(None, None), (" ", None), ("My Club ", "my club")])
+def test_a_turn_keeps_the_tag_it_is_given(
+    writer: Writer, conversation: int, tag: str | None, stored: str | None
+) -> None:
+    proposal = writer.propose("Write.", conversation_id=conversation, context=tag)
+    assert writer.store.turn(proposal.turn_id).context == stored
+
+
+def test_the_voice_is_told_the_context_of_every_draft(writer: Writer, conversation: int) -> None:
+    writer.propose("Write a mail.", conversation_id=conversation)
+    turn_id = writer.propose("Write a mail.", conversation_id=conversation, context="club", explore=False).turn_id
+    writer.propose_again(turn_id)
+    assert isinstance(writer.voice.encoder, Leaning)
+    assert writer.voice.encoder.contexts == ["mail"] * 2 + ["club"] * 4
 
 
 def test_without_middle_keeps_the_share_it_is_told() -> None:

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 import core.store
 from core.errors import StoreError, UsageError
+from core.evidence import Repeats
 from core.migrations import migrations
 from core.protocols import Finish, Message, Sampling
 from core.store import EncoderRecord, Store
@@ -42,6 +44,15 @@ def add_draft(store: Store, turn_id: int, text: str = "", *, side: int = 0, back
     return draft_id
 
 
+def add_pick(store: Store, *, backbone: str = B) -> tuple[int, int, int]:
+    """A turn whose left draft is picked; returns the turn and the drafts."""
+    turn_id = add_turn(store)
+    left = add_draft(store, turn_id, "Left.", backbone=backbone)
+    right = add_draft(store, turn_id, "Right.", side=1, backbone=backbone)
+    store.add_act("pick", turn_id, draft_id=left, other_draft_id=right)
+    return turn_id, left, right
+
+
 def encoder(name: str) -> EncoderRecord:
     return EncoderRecord(
         name, f"{name}.safetensors", "imported", None, B, "c", 4, "kept", {"accuracy": 0.7}, "2026-01-01"
@@ -68,6 +79,56 @@ def test_opening_again_changes_nothing(file: Path) -> None:
     again = Store(file)
     assert again.draft(draft_id).text == "Hello."
     assert migrations.pending(again._db) == []
+
+
+def version_1(file: Path) -> None:
+    """A database as the first release left it: one pick, one tie and one edit, which name no reasons or contexts."""
+    file.parent.mkdir()
+    with sqlite3.connect(file) as connection:
+        migrations.apply(Database(connection), stop_before="m002_reasons_contexts_vectors")
+    with sqlite3.connect(file) as db:
+        db.execute("INSERT INTO conversations VALUES (1, 'Old', 'chat', '2026-01-01')")
+        for turn in (1, 2):
+            prompt = json.dumps([{"role": "user", "content": "Write a mail."}])
+            db.execute("INSERT INTO turns VALUES (?, 1, 'Write a mail.', ?, '2026-01-02')", [turn, prompt])
+            for side in (0, 1):
+                db.execute(
+                    "INSERT INTO drafts (turn_id, side, text, status, z, backbone_id, sampling, seed, created_utc) "
+                    "VALUES (?, ?, ?, 'done', '[0.5]', ?, '{}', 7, '2026-01-03')",
+                    [turn, side, f"Text {turn} {side}.", B],
+                )
+        columns = "(kind, turn_id, draft_id, other_draft_id, text, created_utc)"
+        for act in (("pick", 1, 2, 1, None), ("tie", 2, None, None, None), ("edit", 2, 3, None, "Mine.")):
+            db.execute(f"INSERT INTO feedback {columns} VALUES (?, ?, ?, ?, ?, '2026-01-04')", act)
+
+
+def test_a_database_of_the_first_release_keeps_everything_and_gains_the_new_columns(file: Path) -> None:
+    version_1(file)
+    store = Store(file)
+    assert migrations.pending(store._db) == []
+    assert store.counts() == {"conversations": 1, "turns": 2, "drafts": 4, "feedback": 3, "encoders": 0}
+    assert (store.turn(1).prompt, store.turn(1).context, store.draft(2).text) == ("Write a mail.", None, "Text 1 1.")
+    (old,) = store.acts(1)
+    assert (old.note, old.again, old.left_draft_id, old.created_utc) == (None, False, None, "2026-01-04")
+    assert [(e.source, e.context, e.created_utc) for e in store.evidence(backbone_id=B)] == [
+        ("pick", "mail", "2026-01-04"),
+        ("tie", "mail", "2026-01-04"),
+        ("edit", "mail", "2026-01-04"),
+    ]
+    store.add_act("pick", 1, draft_id=2, other_draft_id=1, note="shorter", again=True, left_draft_id=1)
+    new = store.acts(1)[-1]
+    assert (new.note, new.again, new.left_draft_id) == ("shorter", True, 1)
+    assert store.turn(store.add_turn(1, "Hi", [], context="club")).context == "club"
+    store.add_vectors("clap", {"key": b"1234"})
+    assert store.check() == []
+    store.close()
+    assert Store(file).counts()["feedback"] == 4
+
+
+def test_the_draft_on_the_left_must_be_there(file: Path) -> None:
+    version_1(file)
+    with pytest.raises(sqlite3.IntegrityError):
+        Store(file).add_act("pick", 1, draft_id=2, left_draft_id=99)
 
 
 def test_the_file_and_its_folder_are_for_their_owner_only(file: Path) -> None:
@@ -206,13 +267,69 @@ def test_the_kept_text_is_the_accepted_one_else_the_edit_else_the_pick(store: St
     assert store.accepted_text(turn_id) == "Mine."
 
 
-def test_pairs_are_those_of_one_backbone_oldest_first(store: Store) -> None:
-    for backbone in (B, "other", B):
-        turn_id = add_turn(store)
-        left = add_draft(store, turn_id, "Left.", backbone=backbone)
-        right = add_draft(store, turn_id, "Right.", side=1, backbone=backbone)
-        store.add_act("pick", turn_id, draft_id=left, other_draft_id=right)
-    assert [pair.act_id for pair in store.pairs(backbone_id=B)] == [1, 3]
+def test_evidence_is_that_of_one_backbone_oldest_first(store: Store) -> None:
+    (first, left, _), (_, _, _), (third, _, _) = (add_pick(store, backbone=name) for name in (B, "other", B))
+    store.add_act("edit", first, draft_id=left, text="Mine.")
+    found = store.evidence(backbone_id=B)
+    assert [(e.act_id, e.turn_id, e.source) for e in found] == [
+        (1, first, "pick"),
+        (3, third, "pick"),
+        (4, first, "edit"),
+    ]
+    assert found[0].messages == (Message("user", "Write."),)
+    assert found[0].chosen is not None
+    assert found[0].chosen.z == (0.5, -1.0)
+
+
+def test_evidence_since_an_act_is_all_of_the_turns_that_were_acted_on_after_it(store: Store) -> None:
+    first, left, _ = add_pick(store)
+    add_pick(store)
+    seen = store.last_act_id()
+    assert (seen, store.evidence(backbone_id=B, since_act=seen)) == (2, [])
+    store.add_act("edit", first, draft_id=left, text="Mine.")
+    assert [e.act_id for e in store.evidence(backbone_id=B, since_act=seen)] == [1, 3]
+    add_pick(store)
+    assert [e.act_id for e in store.evidence(backbone_id=B, since_act=3)] == [4]
+
+
+def test_evidence_of_one_turn_is_its_share_of_all(store: Store) -> None:
+    first, _, _ = add_pick(store)
+    add_pick(store)
+    assert store.evidence_of_turn(first, backbone_id=B) == store.evidence(backbone_id=B)[:1]
+    assert store.evidence_of_turn(first, backbone_id="other") == []
+
+
+def test_evidence_carries_the_context_that_a_turn_is_tagged_with(store: Store) -> None:
+    turn_id = store.add_turn(store.add_conversation("t", origin="chat"), "Write.", [], context="club")
+    store.add_act("star", turn_id, draft_id=add_draft(store, turn_id, "Hello."))
+    assert [e.context for e in store.evidence(backbone_id=B)] == ["club"]
+
+
+def test_nothing_done_is_no_evidence(store: Store) -> None:
+    add_draft(store, add_turn(store), "Hello.")
+    assert (store.evidence(backbone_id=B), store.last_act_id(), store.repeats()) == ([], 0, Repeats())
+
+
+def test_repeats_are_counted_over_all_turns(store: Store) -> None:
+    for answered_again in ("left", "left", "right", None):
+        turn_id, left, right = add_pick(store)
+        if answered_again:
+            store.add_act("pick", turn_id, draft_id=left if answered_again == "left" else right, again=True)
+    assert store.repeats() == Repeats(same=2, different=1)
+
+
+def test_vectors_come_back_as_they_were_and_only_for_their_space(store: Store) -> None:
+    store.add_vectors("clap", {"a": b"\x00\xff", "b": b""})
+    store.add_vectors("clap", {"b": b"new"})
+    store.add_vectors("clap", {})
+    assert store.vectors("clap", ["a", "b", "c"]) == {"a": b"\x00\xff", "b": b"new"}
+    assert store.vectors("other", ["a"]) == store.vectors("clap", []) == {}
+
+
+def test_any_number_of_vectors_is_read_at_once(store: Store) -> None:
+    vectors = {f"key {number}": number.to_bytes(4, "little") for number in range(1234)}
+    store.add_vectors("clap", vectors)
+    assert store.vectors("clap", [*vectors, "unknown"]) == vectors
 
 
 def test_unsaved_text_is_replaced_and_forgotten(store: Store) -> None:

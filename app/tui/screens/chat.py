@@ -29,6 +29,7 @@ from app.tui.widgets.thread import Thread
 from app.tui.widgets.title_bar import TitleBar
 from app.tui.wording import count_words, counted, in_words
 from core.errors import PromptTooLongError, StoreError
+from core.evidence import lessons
 from core.recorder import Recorder
 from core.session import Proposal, Writer
 from core.store import Store
@@ -62,9 +63,9 @@ class ChatScreen(Screen[None]):
     notice = getters.query_one("#notice", Notice)
     sidebar = getters.query_one(ConversationList)
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, context: str | None = None) -> None:
         super().__init__()
-        self.store, self.recorder = store, Recorder(store)
+        self.store, self.recorder, self.context = store, Recorder(store), context
         self.unsaved = UnsavedTexts(store)
         self.conversation_id: int | None = None
         self.turns: tuple[TurnView, ...] = ()
@@ -122,7 +123,7 @@ class ChatScreen(Screen[None]):
             self.pair.show(None)
             await self.thread.show(self.turns, pending=prompt)
             conversation_id = await self._need_conversation(writer, prompt)
-            return lambda: writer.propose(prompt, conversation_id=conversation_id, cut=cut)
+            return lambda: writer.propose(prompt, conversation_id=conversation_id, cut=cut, context=self.context)
 
         self._write(prepare)
 
@@ -434,9 +435,9 @@ class ChatScreen(Screen[None]):
 
     async def _show_voice(self) -> None:
         writer = await self.app.writer()
-        pairs = await asyncio.to_thread(self.store.pairs, backbone_id=writer.decoder.backbone_id)
+        evidence = await asyncio.to_thread(self.store.evidence, backbone_id=writer.decoder.backbone_id)
         voice = f"your voice {writer.voice.encoder_id[:8]}" if writer.voice.encoder_id else "generic voice"
-        self.query_one(TitleBar).show_side_note(f"{voice} · {counted(len(pairs), 'pair')}")
+        self.query_one(TitleBar).show_side_note(f"{voice} · {counted(lessons(evidence), 'pair')}")
         self.query_one("#latents-off", Notice).say(
             f"Drafts are generic for now: {self.app.penpal.latents_off}" if self.app.penpal.latents_off else ""
         )

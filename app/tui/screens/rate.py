@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual import getters
@@ -16,18 +16,23 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from app.tui.app import PenPalApp
+from app.tui.leaning import Leaning
 from app.tui.pair_maker import PairMaker, RatedPair
 from app.tui.widgets.draft_card import DraftCard
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.title_bar import TitleBar
 from app.tui.wording import counted, in_words
+from core.evidence import lessons
+from core.feedback import ActKind
 from core.session import Writer
 from core.store import Store
 
 LOOK_EVERY_S = 0.05
 MIN_LOOK_S = 0.2
 """An answer sooner than this after a pair has shown is a key held down, not a choice."""
+AGAIN_AFTER_ANSWERS, AGAIN_AFTER_PAIRS = 8, 6
+"""A pair is asked again once so many are answered, and so many after it: nobody should remember it."""
 
 SAID = {"left": "left", "right": "right", "tie": "a tie", "both_bad": "both bad", "skip": "skipped"}
 WAITING = """\
@@ -44,6 +49,11 @@ class Answer:
     pair: RatedPair
     kind: str
     act_id: int
+
+    @property
+    def chosen_id(self) -> int | None:
+        """The draft that was chosen, if one was."""
+        return self.pair.shown[self.kind == "right"].id if self.kind in ("left", "right") else None
 
 
 class RateScreen(Screen[None]):
@@ -69,11 +79,12 @@ class RateScreen(Screen[None]):
     app = getters.app(PenPalApp)
     status = getters.query_one(StatusLine)
     notice = getters.query_one("#notice", Notice)
+    news = getters.query_one("#news", Notice)
 
-    def __init__(self, store: Store, prompts: Sequence[str]) -> None:
+    def __init__(self, store: Store, prompts: Sequence[str], *, context: str | None = None) -> None:
         super().__init__()
         self.store = store
-        self.maker = PairMaker(prompts)
+        self.maker = PairMaker(prompts, context=context)
         self.pair: RatedPair | None = None
         self.answers: list[Answer] = []
         self._shown_at = 0.0
@@ -92,16 +103,21 @@ class RateScreen(Screen[None]):
                 yield DraftCard("2 →", id="draft-1")
             yield Static(WAITING, id="rate-waiting", markup=False)
             yield Notice(id="notice")
+            yield Notice(id="news", quiet=True)
             yield StatusLine(id="status")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
+        self.leaning = Leaning(
+            self.store, self.app.learn_now, mention=self.status.mention, complain=self.news.say
+        )
         self.query_one(TitleBar).show_title("which draft is more like you?")
         self.set_interval(LOOK_EVERY_S, self._look)
         self.action_retry()
 
     def on_unmount(self) -> None:
         self.maker.stop()
+        self.leaning.stop()
 
     def action_retry(self) -> None:
         """Loads what is needed and makes pairs, unless that is going on already."""
@@ -155,7 +171,7 @@ class RateScreen(Screen[None]):
 
     async def _record(self, pair: RatedPair, kind: str) -> None:
         try:
-            act_id = await asyncio.to_thread(answer, await self.app.writer(), pair, kind)
+            act_id = await self._recorded(pair, lambda writer: answer(writer, pair, kind))
         except Exception as error:
             self.notice.say(f"{in_words(error)} This pair is not answered yet.")
         else:
@@ -163,9 +179,18 @@ class RateScreen(Screen[None]):
                 self.notice.clear()
             self.answers.append(Answer(pair, kind, act_id))
             self.pair = None
+            if len(self.answers) >= AGAIN_AFTER_ANSWERS:
+                old = self.answers[:-AGAIN_AFTER_PAIRS]
+                self.maker.perhaps_ask_again([a.pair for a in old if a.chosen_id is not None and not a.pair.again])
         self._recording = False
         self._look()
         await self._show_progress()
+
+    async def _recorded(self, pair: RatedPair, act: Callable[[Writer], int]) -> int:
+        """Records an act about a pair in a thread, lets the voice lean on it, and returns the act's id."""
+        act_id = await asyncio.to_thread(act, await self.app.writer())
+        self.leaning.learn(pair.turn_id)
+        return act_id
 
     def action_scroll_both(self, lines: int) -> None:
         for card in self.query(DraftCard):
@@ -178,8 +203,7 @@ class RateScreen(Screen[None]):
 
     async def _undo(self, last: Answer) -> None:
         try:
-            writer = await self.app.writer()
-            await asyncio.to_thread(writer.recorder.undo, last.pair.turn_id, last.act_id)
+            await self._recorded(last.pair, lambda writer: writer.recorder.undo(last.pair.turn_id, last.act_id))
         except Exception as error:
             self.notice.say(in_words(error))
         else:
@@ -193,9 +217,9 @@ class RateScreen(Screen[None]):
 
     async def _show_progress(self) -> None:
         writer = await self.app.writer()
-        pairs = await asyncio.to_thread(self.store.pairs, backbone_id=writer.decoder.backbone_id)
+        evidence = await asyncio.to_thread(self.store.evidence, backbone_id=writer.decoder.backbone_id)
         self.query_one(TitleBar).show_side_note(
-            f"{len(self.answers)} answered this session · {counted(len(pairs), 'pair')} in all"
+            f"{len(self.answers)} answered this session · {counted(lessons(evidence), 'pair')} in all"
         )
 
     async def leave(self) -> bool:
@@ -209,11 +233,11 @@ class RateScreen(Screen[None]):
 
 def answer(writer: Writer, pair: RatedPair, kind: str) -> int:
     """Records an answer and returns its act."""
+    left, again = pair.shown[0].id, pair.again
     if kind in ("left", "right"):
-        return writer.recorder.pick(pair.shown[kind == "right"].id)
-    if kind == "tie":
-        return writer.recorder.judge(pair.turn_id, "tie")
-    return writer.recorder.judge(pair.turn_id, "both_bad" if kind == "both_bad" else "skip")
+        return writer.recorder.pick(pair.shown[kind == "right"].id, left_draft_id=left, again=again)
+    judged: ActKind = "tie" if kind == "tie" else "both_bad" if kind == "both_bad" else "skip"
+    return writer.recorder.judge(pair.turn_id, judged, left_draft_id=left, again=again)
 
 
 def summary(answers: Sequence[Answer]) -> str:
@@ -222,4 +246,8 @@ def summary(answers: Sequence[Answer]) -> str:
         return "Nothing answered this time."
     kinds = Counter("choice" if a.kind in ("left", "right") else a.kind for a in answers)
     parts = ", ".join(f"{n} both bad" if kind == "both_bad" else counted(n, kind) for kind, n in kinds.items())
-    return f"{len(answers)} answered ({parts}). 'penpal personalize' learns from them."
+    chosen = [a for a in answers if a.chosen_id is not None]
+    first = {a.pair.turn_id: a.chosen_id for a in chosen if not a.pair.again}
+    same = [a.chosen_id == first[a.pair.turn_id] for a in chosen if a.pair.again and a.pair.turn_id in first]
+    again = f" Asked again, you chose the same {sum(same)} of {counted(len(same), 'time')}." if same else ""
+    return f"{len(answers)} answered ({parts}).{again} 'penpal personalize' learns from them."

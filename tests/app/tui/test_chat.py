@@ -26,7 +26,7 @@ async def test_drafts_stream_side_by_side(open_chat: OpenChat, decoder: Scripted
         decoder.gate.set()
         await chat.until(lambda: chat.screen.waiting)
         assert [draft.text for draft in chat.screen.waiting.drafts] == [WARM, DRY]
-        assert chat.screen.status.phase == "ready"
+        await chat.until(lambda: chat.screen.status.phase == "ready")
 
 
 async def test_drafts_stack_on_a_narrow_screen_and_the_list_hides(open_chat: OpenChat) -> None:
@@ -67,7 +67,7 @@ async def test_a_pick_is_recorded_once_and_can_change(open_chat: OpenChat) -> No
         await chat.press("2", "2")
         assert chat.kinds() == ["pick"]
         await chat.press("1")
-        (pair,) = chat.penpal.store.pairs(backbone_id="scripted")
+        (pair,) = chat.penpal.store.evidence(backbone_id="scripted")
         assert (pair.chosen.text, pair.rejected.text) == (WARM, DRY)
         assert "✓ picked" in chat.screen.pair.cards[0].border_title
         assert "✓ picked" not in chat.screen.pair.cards[1].border_title
@@ -156,7 +156,7 @@ async def test_redo_writes_two_more_and_undo_brings_the_first_back(
         await chat.press("u")
         assert [draft.text for draft in chat.screen.waiting.drafts] == [WARM, DRY]
         await chat.press("2")
-        (pair,) = chat.penpal.store.pairs(backbone_id="scripted")
+        (pair,) = chat.penpal.store.evidence(backbone_id="scripted")
         assert (pair.chosen.text, pair.rejected.text) == (DRY, WARM)
 
 

@@ -1,0 +1,399 @@
+"""Personalization measured: the learning curve of simulated people, its cost, and what noise and change do to it.
+
+    python -m benchmarks.personalize [--quick] [--json] [--work DIR] [--out docs/benchmarks]
+
+`--quick` takes at most ten minutes on two cores. The full run takes hours and goes on where it was stopped when it is
+given the same `--work`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from app.learning import personalize
+from app.tastes import TASTES, Taste
+from app.wiring import open_penpal
+from benchmarks.__main__ import cpu_name
+from benchmarks.people import TASKS_SEED, UNSEEN, Choice, Pool, fill_pool, read_texts, short
+from benchmarks.remembering_decoder import RememberingDecoder
+from core.contexts import context_of
+from core.paths import Home
+from core.protocols import Latent, Message
+from models.decoder_llama import MAX_DRAFTS
+from models.fluency import distinct2, perplexity, write_drafts
+from models.personal_encoder import GaussianEncoder
+from models.writing_tasks import writing_tasks
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    seeds: int
+    prompts: int
+    """Unseen prompts per person."""
+    points: tuple[int, ...]
+    random_runs: int
+    tastes: tuple[str, ...] = tuple(TASTES)
+
+
+QUICK = Size(rounds=300, seeds=1, prompts=12, points=(50, 200), random_runs=40)
+FULL = Size(rounds=2000, seeds=5, prompts=12, points=(10, 25, 50, 100, 200, 1000), random_runs=200)
+
+
+class Bench:
+    """One pool, one decoder, and the rows measured so far."""
+
+    def __init__(self, work: Path, size: Size) -> None:
+        self.work, self.size = work, size
+        work.mkdir(parents=True, exist_ok=True)
+        home = Home(work / "pool")
+        with closing(open_penpal(home)) as penpal:
+            fill_pool(penpal, size.rounds, say)
+            read_texts(penpal)
+        self.pool = Pool(home, size.rounds)
+        self.penpal = open_penpal(Home(work / "decoder"))
+        self.decoder = RememberingDecoder(self.penpal.decoder)
+        self.tasks = writing_tasks("held_out", seed=TASKS_SEED)[:UNSEEN]
+        self._log = work / "rows.jsonl"
+        lines = self._log.read_text().splitlines() if self._log.exists() else []
+        self.rows: list[Row] = [json.loads(line) for line in lines]
+
+    def measured(self, key: Row, measure: Callable[[], Row]) -> Row:
+        """The row with this key, measured unless it was before."""
+        known = next((row for row in self.rows if all(row.get(name) == value for name, value in key.items())), None)
+        if known is not None:
+            return known
+        row = {**key, **measure()}
+        self.rows.append(row)
+        with self._log.open("a") as log:
+            log.write(json.dumps(row) + "\n")
+        say(json.dumps({name: round(v, 3) if isinstance(v, float) else v for name, v in row.items()}))
+        return row
+
+    def prompts(self, seed: int) -> list[str]:
+        """Those on which people of this seed are compared; nobody has answered about them."""
+        start = seed * self.size.prompts % UNSEEN
+        return self.tasks[start : start + self.size.prompts]
+
+    def learned(self, answers: Sequence[Choice], *, drafts: bool = True) -> tuple[GaussianEncoder, Row]:
+        """What `personalize` makes of these answers: the encoder that is active afterwards."""
+        with self.pool.person(answers) as penpal:
+            penpal.__dict__["decoder"] = self.decoder
+            started = time.monotonic()
+            report = personalize(penpal, drafts=drafts, examples=0)
+            seconds = time.monotonic() - started
+            record = penpal.store.active_encoder()
+            encoder = penpal.load_encoder(record) if record else GaussianEncoder.generic(penpal.clap.latent_size)
+        return encoder, {
+            "seconds_personalize": seconds,
+            "seconds_learn": report.seconds["learn"],
+            "activated": report.activated,
+            "accuracy": report.accuracy,
+            "p_value": report.p_value,
+            "capacity": report.capacity,
+            "half_life": report.half_life,
+            "strength": report.strength,
+        }
+
+    def compared(
+        self, voices: Sequence[GaussianEncoder], against: GaussianEncoder, taste: Taste, prompts: Iterable[str]
+    ) -> list[Row]:
+        """One draft per prompt and voice beside one of `against` with the same dice."""
+        sampling, generic = short(self.penpal), GaussianEncoder.generic(self.penpal.clap.latent_size)
+        texts: list[list[str]] = [[] for _ in (*voices, against, generic)]
+        drafts: list[list[Any]] = [[] for _ in texts]
+        for i, prompt in enumerate(prompts):
+            messages, context = (Message("user", prompt),), context_of(prompt)
+            latents: list[Latent | None] = [voice.mean(messages, context) for voice in (*voices, against, generic)]
+            written = []
+            for start in range(0, len(latents), MAX_DRAFTS):
+                part = latents[start : start + MAX_DRAFTS]
+                written += write_drafts(self.decoder, messages, part, sampling, 7_000_000 + i)
+            for draft, own, mine in zip(written, texts, drafts, strict=True):
+                own.append(draft.text)
+                mine.append(draft)
+        scores = [[taste.score(text) for text in own] for own in texts]
+        rows = []
+        for voice in range(len(voices)):
+            wins = sum(a > b for a, b in zip(scores[voice], scores[-2], strict=True))
+            losses = sum(a < b for a, b in zip(scores[voice], scores[-2], strict=True))
+            rows.append(
+                {
+                    "wins": wins,
+                    "losses": losses,
+                    "prompts": len(texts[voice]),
+                    "score": fmean(scores[voice]),
+                    "score_generic": fmean(scores[-1]),
+                    "perplexity": perplexity(self.decoder, drafts[voice]),
+                    "perplexity_generic": perplexity(self.decoder, drafts[-1]),
+                    "distinct2": distinct2(texts[voice]),
+                    "distinct2_generic": distinct2(texts[-1]),
+                }
+            )
+        return rows
+
+    # --- what is measured -------------------------------------------------------------------------------------
+
+    def curve(self) -> list[Row]:
+        """Personalized against generic drafts after so many choices."""
+        generic = GaussianEncoder.generic(self.penpal.clap.latent_size)
+        found = []
+        for seed in range(self.size.seeds):
+            for pairs in self.size.points:
+                for name in self.size.tastes:
+                    answers = self.pool.choices(TASTES[name], seed)
+                    if len(answers) < pairs:
+                        continue
+
+                    def measure(answers: list[Choice] = answers[:pairs], name: str = name, seed: int = seed) -> Row:
+                        encoder, told = self.learned(answers)
+                        (row,) = self.compared([encoder], generic, TASTES[name], self.prompts(seed))
+                        return {**told, **row}
+
+                    key = {"task": "everyday writing", "method": "penpal", "taste": name, "pairs": pairs, "seed": seed}
+                    found.append(self.measured(key, measure))
+        return found
+
+    def random_labels(self) -> list[Row]:
+        """People who pick at random: how often the gate opens."""
+        found = []
+        for run in range(self.size.random_runs):
+            pairs = (10, 50, 200)[run % 3]
+
+            def measure(run: int = run, pairs: int = pairs) -> Row:
+                rng = np.random.default_rng(run)
+                rounds = [self.pool.rounds[i] for i in rng.permutation(len(self.pool.rounds))[:pairs]]
+                sides = [pair if rng.random() < 0.5 else pair[::-1] for pair in rounds]
+                _, told = self.learned([Choice(a.turn_id, a.id, b.id) for a, b in sides], drafts=False)
+                return told
+
+            found.append(self.measured({"task": "random labels", "pairs": pairs, "seed": run}, measure))
+        return found
+
+    def opposites(self, pairs: int = 10) -> list[Row]:
+        """Two people of opposite tastes after a few choices: whose drafts are whose? Without the gate, as in chat."""
+        found = []
+        for one, other in OPPOSITES:
+            for seed in range(self.size.seeds):
+
+                def measure(one: str = one, other: str = other, seed: int = seed) -> Row:
+                    voices = [self.leaning(self.pool.choices(TASTES[t], seed)[:pairs]) for t in (one, other)]
+                    (row,) = self.compared(voices[:1], voices[1], TASTES[one], self.prompts(seed))
+                    return row
+
+                key = {"task": "opposite tastes", "taste": f"{one} / {other}", "pairs": pairs, "seed": seed}
+                found.append(self.measured(key, measure))
+        return found
+
+    def leaning(self, answers: Sequence[Choice]) -> GaussianEncoder:
+        """The voice of the fast path, which has no gate."""
+        with self.pool.person(answers) as penpal:
+            penpal.__dict__["decoder"] = self.decoder
+            encoder = penpal.writer().voice.encoder
+            assert isinstance(encoder, GaussianEncoder)
+            return encoder
+
+    def change_of_taste(self, before: int = 100, after: int = 50) -> list[Row]:
+        """A person whose taste turns round: drafts under the new taste, generic ones beside them."""
+        generic = GaussianEncoder.generic(self.penpal.clap.latent_size)
+        found = []
+        for one, other in OPPOSITES:
+            for seed in range(self.size.seeds):
+
+                def measure(one: str = one, other: str = other, seed: int = seed) -> Row:
+                    first = self.pool.choices(TASTES[one], seed)[:before]
+                    seen = {choice.turn_id for choice in first}
+                    second = [c for c in self.pool.choices(TASTES[other], seed) if c.turn_id not in seen][:after]
+                    encoder, told = self.learned([*first, *second])
+                    (row,) = self.compared([encoder], generic, TASTES[other], self.prompts(seed))
+                    return {**told, **row}
+
+                key = {"task": "change of taste", "taste": f"{one} then {other}", "pairs": before + after, "seed": seed}
+                found.append(self.measured(key, measure))
+        return found
+
+    def contexts(self, pairs: int = 100) -> list[Row]:
+        """A person who likes one thing in mails and its opposite in reviews."""
+        generic = GaussianEncoder.generic(self.penpal.clap.latent_size)
+        found = []
+        for one, other in OPPOSITES:
+            for seed in range(self.size.seeds):
+                likes = {"mail": one, "review": other}
+                answers = self._answers_in(likes, pairs, seed)
+                if len(answers) < 2 * pairs:
+                    continue
+                learned: list[tuple[GaussianEncoder, Row]] = []
+                for context, liked in likes.items():
+
+                    def measure(
+                        context: str = context, liked: str = liked, answers: list[Choice] = answers,
+                        learned: list[tuple[GaussianEncoder, Row]] = learned,
+                    ) -> Row:  # fmt: skip
+                        if not learned:
+                            learned.append(self.learned(answers))
+                        encoder, told = learned[0]
+                        prompts = [task for task in self.tasks if context_of(task) == context][: self.size.prompts]
+                        (row,) = self.compared([encoder], generic, TASTES[liked], prompts)
+                        return {**told, **row}
+
+                    key = {"task": "two contexts", "taste": f"{liked} in {context}", "pairs": pairs, "seed": seed}
+                    found.append(self.measured(key, measure))
+        return found
+
+    def _answers_in(self, likes: dict[str, str], pairs: int, seed: int) -> list[Choice]:
+        """So many answers in each context, mixed."""
+        kinds = {left.turn_id: context_of(self._prompt(left.turn_id)) for left, _ in self.pool.rounds}
+        found = []
+        for context, liked in likes.items():
+            found += [c for c in self.pool.choices(TASTES[liked], seed) if kinds[c.turn_id] == context][:pairs]
+        return [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
+
+    def _prompt(self, turn_id: int) -> str:
+        if not hasattr(self, "_prompts"):
+            with closing(open_penpal(self.pool.home)) as penpal:
+                turns = [
+                    t for c in penpal.store.conversations(origin="demo", limit=10**6) for t in penpal.store.turns(c.id)
+                ]
+            self._prompts = {turn.id: turn.prompt for turn in turns}
+        return self._prompts[turn_id]
+
+    def seconds(self, pairs: int = 200) -> list[Row]:
+        """`penpal personalize` as a process of its own on a home whose texts nobody has read: start-up included."""
+        found = []
+        for name, options in (("no drafts", ["--no-drafts"]), ("with report and gate", [])):
+
+            def measure(options: list[str] = options) -> Row:
+                return self._timed(self.pool.choices(TASTES["first-person"], 0)[:pairs], options)
+
+            found.append(self.measured({"task": "time", "taste": name, "pairs": pairs, "seed": 0}, measure))
+        return found
+
+    def _timed(self, answers: Sequence[Choice], options: Sequence[str]) -> Row:
+        with self.pool.person(answers, unread=True) as penpal:
+            environment = {**os.environ, "PENPAL_HOME": str(penpal.home.folder)}
+            started = time.monotonic()
+            command = [sys.executable, "-m", "app", "personalize", "--json", *options]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            return {"seconds": time.monotonic() - started, "seconds_learn": json.loads(done.stdout)["seconds"]["learn"]}
+
+
+OPPOSITES = (
+    ("first-person", "impersonal"),
+    ("positive", "negative"),
+    ("short-words", "long-words"),
+    ("short-sentences", "long-sentences"),
+    ("informal", "formal"),
+)
+
+
+def say(line: str) -> None:
+    """On stderr, so that --json stays clean."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def win_rate(rows: Sequence[Row]) -> float:
+    """Ties left out; a voice that the gate kept generic ties everywhere, which is a half."""
+    each = [r["wins"] / (r["wins"] + r["losses"]) if r["wins"] + r["losses"] else 0.5 for r in rows]
+    return fmean(each) if each else float("nan")
+
+
+def ties_half(rows: Sequence[Row]) -> float:
+    """Ties counted as a half."""
+    return fmean([0.5 + (r["wins"] - r["losses"]) / (2 * r["prompts"]) for r in rows]) if rows else float("nan")
+
+
+def summary(curve: Sequence[Row], random_rows: Sequence[Row], seconds: Sequence[Row]) -> Row:
+    """The figures that the issue asks for."""
+    at = {pairs: [row for row in curve if row["pairs"] == pairs] for pairs in sorted({r["pairs"] for r in curve})}
+    told: Row = {"seconds_200_pairs": next((r["seconds"] for r in seconds if r["taste"] == "no drafts"), None)}
+    told["seconds_200_pairs_with_report"] = next(
+        (r["seconds"] for r in seconds if r["taste"] == "with report and gate"), None
+    )
+    for pairs, rows in at.items():
+        told |= {
+            f"win_rate_{pairs}": win_rate(rows),
+            f"win_rate_ties_half_{pairs}": ties_half(rows),
+            f"tastes_{pairs}": len({row["taste"] for row in rows}),
+            f"worst_taste_{pairs}": min(win_rate(own) for own in by_taste(rows).values()),
+            f"activated_{pairs}": fmean([row["activated"] for row in rows]),
+            f"perplexity_personal_{pairs}": fmean([row["perplexity"] for row in rows]),
+            f"distinct2_ratio_{pairs}": fmean([row["distinct2"] for row in rows])
+            / fmean([row["distinct2_generic"] for row in rows]),
+        }
+    told["perplexity_generic"] = fmean([row["perplexity_generic"] for row in curve])
+    told["random_labels_activated"] = sum(row["activated"] for row in random_rows)
+    told["random_labels_runs"] = len(random_rows)
+    return told
+
+
+def by_taste(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by taste, in the order of `TASTES`."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["taste"]].append(row)
+    return dict(found)
+
+
+def main() -> None:
+    """Measures, and writes or prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument("--work", type=Path, help="where to keep the pool and the rows; without it, a temporary folder")
+    parser.add_argument("--out", type=Path, help="write personalize.md and personalize.json there")
+    parser.add_argument("--seeds", type=int)
+    options = parser.parse_args()
+    size = QUICK if options.quick else FULL
+    if options.seeds:
+        size = Size(**{**size.__dict__, "seeds": options.seeds})
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(options.work or Path(folder), size)
+        seconds, random_rows = bench.seconds(), bench.random_labels()
+        curve = bench.curve()
+        others: list[Row] = []
+        if not options.quick:
+            others = [*bench.opposites(), *bench.change_of_taste(), *bench.contexts()]
+        told = summary(curve, random_rows, seconds)
+        if options.out:
+            write_down(options.out, told, [*seconds, *random_rows, *curve, *others], options.quick)
+        if options.json:
+            print(json.dumps(told, indent=1))
+
+
+def write_down(out: Path, told: Row, rows: list[Row], quick: bool) -> None:
+    """personalize.json with every row, personalize.md with tables."""
+    from benchmarks.personalize_tables import as_markdown
+
+    out.mkdir(parents=True, exist_ok=True)
+    about = {
+        "command": f"python -m benchmarks.personalize{' --quick' if quick else ''}",
+        "machine": f"{cpu_name()}, {os.cpu_count()} cores",
+        "llama-cpp-python": version("llama-cpp-python"),
+        "numpy": np.__version__,
+    }
+    (out / "personalize.json").write_text(json.dumps({"about": about, "summary": told, "rows": rows}, indent=1) + "\n")
+    (out / "personalize.md").write_text(as_markdown(about, told, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,469 @@
+"""From rows of evidence to a personal encoder: design, fit, cross-validation and the test that something was learned.
+
+The margin of a row is linear in what is learned (see `latent_dpo`), also when mu(x) depends on the context or on the
+prompt's features: mu(x) = psi(x) M with psi = [1 | one-hot context | features], so each capacity is a choice of psi and
+is fitted by Newton's method to its one optimum. Each block of M has a Gaussian prior around 0, which is the simpler
+encoder. Knows nothing of texts, files or people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import latent_dpo
+from models.latent_dpo import MarginLoss
+
+Variant = Literal["expected", "sampled", "marginal"]
+LossName = Literal["dpo", "ipo", "hinge", "simpo", "kto"]
+NoiseModel = Literal["none", "conservative", "robust"]
+CapacityName = Literal["shift", "shift and scale", "contexts", "head", "layers"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """What decides a personal encoder, besides the evidence."""
+
+    loss: LossName = "dpo"
+    variant: Variant = "expected"
+    beta: float = 0.2
+    prior_weight: float = 0.16
+    """Nats of loss per nat of KL(p_u || N(0, I)). With beta it holds the shift back while pairs are few: the ridge on
+    beta * mean is prior_weight / beta^2 = 4."""
+    context_prior: float = 2.0
+    """How much more firmly a context is held to the common part than that to 0."""
+    head_prior: float = 16.0
+    scale_prior: float = 16.0
+    max_norm: float = 5.0
+    """The mean stays inside the cloud of real posteriors, whose mean norm is 5."""
+    noise: NoiseModel = "robust"
+    flip_rate: float = 0.0
+    known_weight: float = 0.0
+    """Weight of the latents that made the drafts, beside what the posteriors infer from the texts."""
+    half_life: float | None = None
+    """In choices: one that is this many choices old counts half. None: all count the same."""
+    candidates: int = 16
+    """Sampled variant: latents per source and pair, from the prior and both posteriors."""
+    evidence_ratio: float = 0.5
+    """Sampled variant: share of candidate pairs that may be used, those with the largest reward gaps."""
+    folds: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Evidence as arrays; N rows, oldest first. A single mark is a row against the average draft."""
+
+    difference: Array
+    """[N, D]: posterior mean of the chosen text less that of the rejected one."""
+    spread: Array
+    """[N, D]: half the difference of their second moments, which is what a learned scale acts on."""
+    weight: Array
+    """[N]"""
+    tie: NDArray[np.bool_]
+    """[N]: both texts are as good as each other."""
+    turn: NDArray[np.int64]
+    """[N]: rows of one turn share texts, and stay together in cross-validation and in the test."""
+    context: tuple[str, ...]
+    features: NDArray[np.float32] | None = None
+    """[N, H]: the prompts as the frozen encoder sees them."""
+    known: Array | None = None
+    """[N, D]: difference of the latents that made the texts; NaN where PenPal did not make both."""
+    samples: NDArray[np.float32] | None = None
+    """[N, K, D]: differences of candidates, for the sampled variant."""
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def take(self, index: NDArray[Any]) -> Rows:
+        """The rows at these positions, or where this mask is true."""
+        at = np.flatnonzero(index) if index.dtype == bool else index
+        optional = {
+            name: None if value is None else value[at]
+            for name, value in (("features", self.features), ("known", self.known), ("samples", self.samples))
+        }
+        return Rows(
+            self.difference[at], self.spread[at], self.weight[at], self.tie[at], self.turn[at],
+            tuple(self.context[i] for i in at), **optional,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def aged(self, half_life: float | None) -> Rows:
+        """With weights that halve every `half_life` rows into the past."""
+        if half_life is None:
+            return self
+        age = np.arange(len(self))[::-1]
+        return replace(self, weight=self.weight * 0.5 ** (age / half_life))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a personal encoder is made of: mu(x) = mean + context's shift + (features - center) head; D dimensions."""
+
+    mean: Array
+    log_variance: Array
+    contexts: dict[str, Array]
+    center: Array | None = None
+    """[H]"""
+    head: Array | None = None
+    """[H, D]"""
+
+    @classmethod
+    def generic(cls, latent_size: int) -> Parts:
+        """N(0, I)."""
+        return cls(np.zeros(latent_size), np.zeros(latent_size), {})
+
+    def means(self, rows: Rows) -> Array:
+        """[N, D]: mu(x) of each row."""
+        none = np.zeros_like(self.mean)
+        mu = self.mean + np.stack([self.contexts.get(context, none) for context in rows.context])
+        if self.head is not None and self.center is not None and rows.features is not None:
+            mu = mu + (rows.features - self.center) @ self.head
+        return mu
+
+    def margins(self, rows: Rows) -> Array:
+        """[N]: expected log-ratio of the chosen less that of the rejected text, in nats."""
+        precision = np.exp(-self.log_variance)
+        margins: Array = (precision * self.means(rows) * rows.difference).sum(1) + rows.spread @ (1 - precision)
+        return margins
+
+
+@dataclass(frozen=True)
+class Design:
+    """psi(x): what mu(x) may depend on."""
+
+    contexts: tuple[str, ...] = ()
+    center: Array | None = None
+    """[H]"""
+    projection: Array | None = None
+    """[H, R]: the prompts' features, less their center, to R uncorrelated ones of variance 1."""
+    scale: bool = False
+
+    def psi(self, rows: Rows) -> Array:
+        """[N, F]"""
+        blocks = [np.ones((len(rows), 1))]
+        if self.contexts:
+            blocks.append(np.array([[c == name for name in self.contexts] for c in rows.context], float))
+        if self.projection is not None and self.center is not None and rows.features is not None:
+            blocks.append((rows.features - self.center) @ self.projection)
+        return np.concatenate(blocks, axis=1)
+
+    def columns(self, psi: Array, difference: Array, spread: Array) -> Array:
+        """[N, P]: the margin's derivative by every parameter."""
+        columns = (psi[:, :, None] * difference[:, None, :]).reshape(len(psi), -1)
+        return np.concatenate([columns, spread], axis=1) if self.scale else columns
+
+    def ridge(self, config: LearnConfig, latent_size: int) -> Array:
+        """[P]: how firmly each parameter is held to 0, which is the simpler encoder."""
+        strengths = [1.0, *[config.context_prior] * len(self.contexts)]
+        if self.projection is not None:
+            strengths += [config.head_prior] * self.projection.shape[1]
+        ridge = np.repeat(strengths, latent_size)
+        if self.scale:
+            ridge = np.concatenate([ridge, np.full(latent_size, config.scale_prior)])
+        return config.prior_weight * ridge
+
+    def parts(self, parameters: Array, latent_size: int) -> Parts:
+        """The encoder that these parameters [P] describe."""
+        natural, tau = parameters, np.ones(latent_size)
+        if self.scale:
+            natural, tau = parameters[:-latent_size], np.clip(1 - parameters[-latent_size:], *PRECISION_RANGE)
+        rows = natural.reshape(-1, latent_size) / tau
+        contexts = dict(zip(self.contexts, rows[1:], strict=False))
+        head = None if self.projection is None else self.projection @ rows[1 + len(self.contexts) :]
+        return Parts(rows[0], -np.log(tau), contexts, self.center if head is not None else None, head)
+
+
+PRECISION_RANGE = (0.25, 4.0)
+HEAD_FEATURES = 16
+MIN_ROWS_PER_CONTEXT = 8
+MIN_ROWS_FOR_HEAD = 60
+MIN_ROWS_FOR_LAYERS = 800
+"""Rows that still count after ageing. `models.layers` takes them up from there."""
+
+
+def designs(rows: Rows) -> dict[CapacityName, Design]:
+    """The capacities that so many rows may be given, the simplest first."""
+    found: dict[CapacityName, Design] = {"shift": Design()}
+    contexts = sorted({c for c in rows.context if rows.context.count(c) >= MIN_ROWS_PER_CONTEXT})
+    if len(contexts) > 1:
+        found["contexts"] = Design(contexts=tuple(contexts))
+    if rows.features is not None and len(rows) >= MIN_ROWS_FOR_HEAD:
+        found["head"] = head_design(rows.features)
+    if len(rows) >= MIN_ROWS_FOR_HEAD:
+        found["shift and scale"] = Design(scale=True)
+    return found
+
+
+def head_design(features: NDArray[np.float32]) -> Design:
+    """mu(x) linear in the principal components of the person's own prompts."""
+    center = features.mean(0, dtype=np.float64)
+    _, size, axes = np.linalg.svd(features - center, full_matrices=False)
+    kept = min(HEAD_FEATURES, int((size > 1e-3 * size[0]).sum()))
+    return Design(center=center, projection=axes[:kept].T / (size[:kept] / np.sqrt(len(features))))
+
+
+def fit(rows: Rows, design: Design, config: LearnConfig, *, start: Parts | None = None) -> Parts:
+    """The encoder that latent DPO finds. With `start`, a shift of that encoder, held to it by the prior."""
+    aged = rows.aged(config.half_life)
+    latent_size = rows.difference.shape[1]
+    columns, offset, weight, tie = _problem(aged, design, config)
+    if start is not None:
+        offset = offset + start.margins(aged)
+    ridge = design.ridge(config, latent_size)
+    if config.variant == "marginal":
+        single = [_newton(columns[:, [d]], offset, weight, tie, ridge[[d]], config)[0] for d in range(len(ridge))]
+        parameters = np.array(single)
+    else:
+        parameters = _newton(columns, offset, weight, tie, ridge, config)
+    parts = design.parts(parameters, latent_size)
+    if start is not None:
+        parts = replace(start, mean=start.mean + parts.mean)
+    return parts
+
+
+def _problem(rows: Rows, design: Design, config: LearnConfig) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
+    """Columns [M, P], offsets [M], weights [M] and ties [M] of everything that is compared."""
+    found = comparisons(rows, config)
+    columns = design.columns(design.psi(rows)[found.row], found.difference, found.spread)
+    return columns, found.offset, found.weight, found.tie
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What is compared, M latents with M others: of each row its posteriors, or samples of them, and known latents."""
+
+    row: NDArray[np.int64]
+    """[M]: whose they are."""
+    difference: Array
+    """[M, D]"""
+    spread: Array
+    """[M, D]: 0 except for whole posteriors."""
+    offset: Array
+    """[M]: the margin under N(0, I)."""
+    weight: Array
+    """[M]"""
+    tie: NDArray[np.bool_]
+    """[M]"""
+
+
+def comparisons(rows: Rows, config: LearnConfig) -> Comparisons:
+    """All that latent DPO compares under this configuration."""
+    every = np.arange(len(rows))
+    blocks = [(every, rows.difference, rows.spread, rows.weight)]
+    if config.variant == "sampled" and rows.samples is not None:
+        samples, weight = rows.samples.astype(np.float64), rows.weight / rows.samples.shape[1]
+        blocks = [(every, difference, 0 * difference, weight) for difference in samples.swapaxes(0, 1)]
+    if config.known_weight and rows.known is not None:
+        made = np.flatnonzero(~np.isnan(rows.known).any(1))
+        known = rows.known[made]
+        blocks.append((made, known, 0 * known, config.known_weight * rows.weight[made]))
+    row, difference, spread, weight = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    # SimPO has no reference: what N(0, I) says about the two texts is left in the margin.
+    offset = -spread.sum(1) if config.loss == "simpo" else np.zeros(len(weight))
+    return Comparisons(row, difference, spread, offset, weight, rows.tie[row])
+
+
+def preference_terms(margin: Array, tie: NDArray[np.bool_], config: LearnConfig) -> latent_dpo.LossTerms:
+    """The loss of these margins, where a tie pulls both texts together; `tie` has the margin's shape or broadcasts."""
+    terms = pair_loss(config)(margin)
+    if not tie.any():
+        return terms
+    alike = latent_dpo.conservative(lambda margin: latent_dpo.LOSSES[config.loss](margin, beta=config.beta), 0.5)
+    return latent_dpo.LossTerms(*(np.where(tie, a, b) for a, b in zip(alike(margin), terms, strict=True)))
+
+
+def pair_loss(config: LearnConfig) -> MarginLoss:
+    """The loss of a preference under the assumed noise."""
+
+    def plain(margin: latent_dpo.Floats) -> latent_dpo.LossTerms:
+        return latent_dpo.LOSSES[config.loss](margin, beta=config.beta)
+
+    return latent_dpo.NOISE_MODELS[config.noise](plain, config.flip_rate)
+
+
+STEPS = 50
+TOLERANCE = 1e-6
+
+
+def _newton(
+    columns: Array, offset: Array, weight: Array, tie: NDArray[np.bool_], ridge: Array, config: LearnConfig
+) -> Array:
+    """Minimises sum of weight * loss(offset + columns p) + 1/2 ridge p^2, by damped Newton steps from p = 0."""
+
+    def terms(p: Array) -> latent_dpo.LossTerms:
+        return preference_terms(offset + columns @ p, tie, config)
+
+    def objective(found: latent_dpo.LossTerms, p: Array) -> float:
+        return float(weight @ found.value + 0.5 * ridge @ p**2)
+
+    p = np.zeros(columns.shape[1])
+    now = terms(p)
+    value = objective(now, p)
+    for _ in range(STEPS):
+        gradient = columns.T @ (weight * now.slope) + ridge * p
+        hessian = (columns * (weight * now.curvature)[:, None]).T @ columns + np.diag(ridge)
+        step = np.linalg.solve(hessian, gradient)
+        for _ in range(20):
+            after = terms(p - step)
+            if objective(after, p - step) <= value:
+                break
+            step = step / 2
+        p, now = p - step, after
+        improved, value = value - objective(now, p), objective(now, p)
+        if improved < TOLERANCE:
+            break
+    return p
+
+
+def within(parts: Parts, max_norm: float) -> Parts:
+    """The same encoder with every fixed shift inside the cloud of real posteriors: the mean, and with each context."""
+    mean = _cut(parts.mean, max_norm)
+    contexts = {name: _cut(parts.mean + shift, max_norm) - mean for name, shift in parts.contexts.items()}
+    return replace(parts, mean=mean, contexts=contexts)
+
+
+def without(parts: Parts, direction: Array) -> Parts:
+    """The same encoder without what its fixed shifts have of this direction [D], a unit vector. Its opposite stays."""
+    mean = _less(parts.mean, direction)
+    contexts = {name: _less(parts.mean + shift, direction) - mean for name, shift in parts.contexts.items()}
+    return replace(parts, mean=mean, contexts=contexts)
+
+
+def _less(vector: Array, direction: Array) -> Array:
+    return vector - max(0.0, float(vector @ direction)) * direction
+
+
+def _cut(vector: Array, max_norm: float) -> Array:
+    return vector * min(1.0, max_norm / max(float(np.linalg.norm(vector)), 1e-9))
+
+
+# --- what to trust --------------------------------------------------------------------------------------------
+
+
+def folds(rows: Rows, config: LearnConfig) -> list[NDArray[np.bool_]]:
+    """Masks of held-out rows; the rows of one turn are in the same fold."""
+    turns = np.unique(rows.turn)
+    np.random.default_rng(config.seed).shuffle(turns)
+    count = min(config.folds, len(turns))
+    return [np.isin(rows.turn, turns[i::count]) for i in range(count)]
+
+
+def held_out_margins(rows: Rows, design: Design, config: LearnConfig) -> Array:
+    """[N]: margins of each row under an encoder that was trained without its turn. Needs two turns."""
+    margins = np.zeros(len(rows))
+    aged = rows.aged(config.half_life)
+    unaged = replace(config, half_life=None)
+    for held_out in folds(rows, config):
+        parts = fit(aged.take(~held_out), design, unaged)
+        margins[held_out] = within(parts, config.max_norm).margins(rows.take(held_out))
+    return margins
+
+
+def log_loss(margins: Array, rows: Rows, config: LearnConfig) -> Array:
+    """[N]: -log of the probability of what the person chose; ln 2 for the generic encoder, whose margins are 0."""
+    each = np.logaddexp(0, -config.beta * margins)
+    return np.where(rows.tie, (each + np.logaddexp(0, config.beta * margins)) / 2, each)
+
+
+def better(losses: Array, than: Array, weight: Array) -> bool:
+    """Whether these held-out losses are lower by more than one standard error of the difference."""
+    gain = np.average(than - losses, weights=weight)
+    error = np.sqrt(np.average((than - losses - gain) ** 2, weights=weight) * (weight**2).sum()) / weight.sum()
+    return bool(gain > error)
+
+
+def luck(rows: Rows, config: LearnConfig, *, flips: int = 2000) -> float:
+    """The chance that labels picked at random look as consistent as these: a sign-flip test, exact at any size.
+
+    The statistic is the score test of the very model that is fitted (what the penalised likelihood gains, to second
+    order), shift and contexts together: g' (X'X/4 + ridge)^-1 g, after Goeman, van de Geer and van Houwelingen 2006,
+    "Testing against a high dimensional alternative". Under the null every turn's labels may be turned round, which
+    leaves X'X as it is.
+    """
+    pairs = rows.take(~rows.tie).aged(config.half_life)
+    if len(pairs) == 0:
+        return 1.0
+    contexts = designs(pairs).get("contexts", Design())
+    columns = contexts.columns(contexts.psi(pairs), pairs.difference, pairs.spread)
+    latent_size = pairs.difference.shape[1]
+    ridge = contexts.ridge(config, latent_size) / config.beta**2
+    information = (columns * (pairs.weight / 4)[:, None]).T @ columns + np.diag(ridge)
+    half = np.linalg.cholesky(np.linalg.inv(information))
+    turns, of_turn = np.unique(pairs.turn, return_inverse=True)
+    score = np.zeros((len(turns), columns.shape[1]))
+    np.add.at(score, of_turn, columns * pairs.weight[:, None])
+    score = score @ half
+    rng = np.random.default_rng(config.seed)
+    observed = (score.sum(0) ** 2).sum()
+    as_extreme = 0
+    for start in range(0, flips, 250):
+        signs = rng.choice([-1.0, 1.0], (min(250, flips - start), len(turns)))
+        as_extreme += int((((signs @ score) ** 2).sum(1) >= observed * (1 - 1e-9)).sum())
+    return (1 + as_extreme) / (1 + flips)
+
+
+HALF_LIVES = (None, 100.0, 30.0, 15.0)
+RECENT = 40
+
+
+def choose_half_life(rows: Rows, design: Design, config: LearnConfig) -> float | None:
+    """How fast the person's taste moves: the longest half-life that foresees the latest choices as well as any."""
+    if len(rows) <= 1.5 * RECENT:
+        return None
+    recent = np.arange(len(rows)) >= len(rows) - RECENT
+    chosen, held = None, None
+    for half_life in HALF_LIVES:
+        tried = replace(config, half_life=half_life)
+        losses = log_loss(held_out_margins(rows, design, tried), rows, tried)
+        if held is None or better(losses[recent], held[recent], rows.weight[recent]):
+            chosen, held = half_life, losses
+    return chosen
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One capacity, as cross-validation sees it."""
+
+    capacity: CapacityName
+    margins: Array
+    """[N], held out."""
+    losses: Array
+    """[N], held out."""
+
+
+def cross_validated(
+    rows: Rows, config: LearnConfig, between: Callable[[], None] = lambda: None
+) -> tuple[CapacityName, list[Candidate]]:
+    """The capacity that the person's own evidence asks for: a richer one only when it is better beyond noise."""
+    tried: list[Candidate] = []
+    for capacity, design in designs(rows).items():
+        between()
+        margins = held_out_margins(rows, design, config)
+        tried.append(Candidate(capacity, margins, log_loss(margins, rows, config)))
+    chosen = tried[0]
+    for candidate in tried[1:]:
+        if better(candidate.losses, chosen.losses, rows.weight):
+            chosen = candidate
+    return chosen.capacity, tried
+
+
+def accuracy(margins: Array, rows: Rows) -> tuple[int, int]:
+    """How many of the pairs (ties left out) are ordered as the person did, and of how many."""
+    pairs = ~rows.tie
+    return int((margins[pairs] > 0).sum()), int(pairs.sum())
+
+
+def interval(right: int, count: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95% interval of a share."""
+    if count == 0:
+        return 0.0, 1.0
+    share, square = right / count, z * z / count
+    middle = (share + square / 2) / (1 + square)
+    half = z * np.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
+    return float(middle - half), float(middle + half)
