@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_P_VALUE = 0.02
 """Labels picked at random pass one time in fifty."""
-PROBE_PROMPTS = 12
+PROBE_PROMPTS = 8
 Progress = Callable[[str, float], None]
 
 

@@ -129,7 +129,7 @@ class PenPal:
 
         return TextVectors(
             self.store, self.clap.id, lambda: self.text_encoder, latent_size=self.clap.latent_size,
-            between=between, progress=progress,
+            hidden_size=self.clap.hidden_size, between=between, progress=progress,
         )  # fmt: skip
 
     @cached_property
@@ -205,8 +205,8 @@ class PenPal:
     def learn_now(self, writer: Writer, turn_id: int | None = None) -> int | None:
         """Moves a writer's voice by what was answered about this turn, or at the start by all since the last run.
 
-        Under 50 ms for one turn. Returns how many answered turns the voice leans on besides what it was trained on; None
-        when nothing changed, as for the generic voice of a comparison, or when it is switched off.
+        Under 50 ms for one turn. Returns how many turns the voice leans on besides what it was trained on; None when
+        nothing changed, as for the generic voice of a comparison, or when it is switched off.
         """
         from models.personal_encoder import GaussianEncoder
 

@@ -333,8 +333,9 @@ class Store:
     # --- encoders ---------------------------------------------------------------------------------------------
 
     def add_encoder(self, record: EncoderRecord) -> None:
-        """Lists an encoder whose file has been written. The same file twice is one encoder."""
-        self._merge("encoders", {**asdict(record), "report": json.dumps(record.report)}, "id", "NOTHING")
+        """Lists an encoder whose file has been written. The same file twice is one encoder, with the newer report."""
+        newer = "UPDATE SET status = excluded.status, report = excluded.report"
+        self._merge("encoders", {**asdict(record), "report": json.dumps(record.report)}, "id", newer)
 
     def encoders(self) -> list[EncoderRecord]:
         """Oldest first."""

@@ -32,6 +32,8 @@ MAX_BYTES: dict[CapacityName, int] = {
 """Far more than each capacity needs (0.6 kB, 10 kB with 32 contexts, 80 kB, 15 MB over the embedded backbone): anything
 larger is something else. A head over a backbone that is 2,048 wide has 270 kB."""
 MAX_HEADER_BYTES = 256_000
+MAX_ARRAYS = 200
+MAX_NAME_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,7 @@ def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int, h
                 "it can only be used where it was made for."
             )
     _refuse_larger(data, MAX_BYTES[manifest.capacity], path)
-    for name, entry in header.items():
-        if name != "__metadata__" and (not isinstance(entry, dict) or entry.get("dtype") not in ("F32", "F16")):
-            raise PackError(f"{path} is damaged: {ascii(name)[:40]} is not float32.")
+    _refuse_odd_arrays(header, path)
     try:
         arrays = load(data)
     except (SafetensorError, ValueError) as error:
@@ -81,6 +81,17 @@ def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int, h
     encoder = GaussianEncoder.from_arrays(arrays, latent_size=latent_size, source=str(path))
     _refuse_misfit(encoder, manifest, hidden_size, path)
     return Pack(manifest, encoder, data)
+
+
+def _refuse_odd_arrays(header: dict[str, Any], path: Path) -> None:
+    """What NumPy lacks, and names that should not reach a terminal; which arrays there should be is seen later."""
+    if len(header) > MAX_ARRAYS:
+        raise PackError(f"{path} is damaged: it holds {len(header)} arrays.")
+    for name, entry in header.items():
+        if not (name.isascii() and name.isprintable() and len(name) <= MAX_NAME_CHARACTERS):
+            raise PackError(f"{path} is damaged: it holds {ascii(name)[:40]}.")
+        if name != "__metadata__" and (not isinstance(entry, dict) or entry.get("dtype") not in ("F32", "F16")):
+            raise PackError(f"{path} is damaged: {name[:40]} is not float32.")
 
 
 def _refuse_misfit(encoder: GaussianEncoder, manifest: Manifest, hidden_size: int, path: Path) -> None:
@@ -106,7 +117,7 @@ def import_pack(pack: Pack, store: Store, encoders: Path) -> EncoderRecord:
         clap_id=pack.manifest.clap,
         pairs=pack.manifest.pairs,
         status="kept",
-        report={"accuracy": pack.manifest.accuracy, "created": pack.manifest.created, "card": pack.manifest.card},
+        report={name: getattr(pack.manifest, name) for name in ("accuracy", "created", "card", "capacity")},
         created_utc=now_utc(),
     )
     store.add_encoder(record)

@@ -31,7 +31,11 @@ class FastPath:
         self.base, self._vectors, self._avoid = base, vectors, avoid
         firmness = 1 + trained_on / PAIRS_PER_PRIOR
         self._config = replace(
-            config, prior_weight=config.prior_weight * firmness, variant="expected", known_weight=0.0
+            config,
+            prior_weight=config.prior_weight * firmness,
+            variant="expected",
+            known_weight=0.0,
+            loss="dpo" if config.loss == "kto" else config.loss,  # which has no place for ties
         )
         self._turns: dict[int, Rows] = {}
         self._told: dict[int, list[Evidence]] = {}

@@ -8,6 +8,7 @@ encoder. Knows nothing of texts, files or people.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -94,10 +95,12 @@ class Rows:
         )  # fmt: skip
 
     def aged(self, half_life: float | None) -> Rows:
-        """With weights that halve every `half_life` rows into the past."""
+        """With weights that halve every `half_life` turns into the past, however many rows a turn has."""
         if half_life is None:
             return self
-        age = np.arange(len(self))[::-1]
+        newest_of_turn = np.zeros(len(self))
+        newest_of_turn[np.unique(self.turn[::-1], return_index=True)[1]] = 1
+        age = (np.cumsum(newest_of_turn) - 1)[::-1]
         return replace(self, weight=self.weight * 0.5 ** (age / half_life))
 
 
@@ -190,9 +193,8 @@ MIN_ROWS_FOR_LAYERS = 800
 def designs(rows: Rows) -> dict[CapacityName, Design]:
     """The capacities that so many rows may be given, the simplest first."""
     found: dict[CapacityName, Design] = {"shift": Design()}
-    contexts = sorted({c for c in rows.context if rows.context.count(c) >= MIN_ROWS_PER_CONTEXT})
-    if len(contexts) > 1:
-        found["contexts"] = Design(contexts=tuple(contexts))
+    if len(contexts := contexts_to_learn(rows)) > 1:
+        found["contexts"] = Design(contexts=contexts)
     if rows.features is not None and len(rows) >= MIN_ROWS_FOR_HEAD:
         found["head"] = head_design(rows.features)
     if len(rows) >= MIN_ROWS_FOR_HEAD:
@@ -200,12 +202,19 @@ def designs(rows: Rows) -> dict[CapacityName, Design]:
     return found
 
 
+def contexts_to_learn(rows: Rows) -> tuple[str, ...]:
+    """Kinds of writing with enough rows, in alphabetical order."""
+    return tuple(sorted(c for c, count in Counter(rows.context).items() if count >= MIN_ROWS_PER_CONTEXT))
+
+
 def head_design(features: NDArray[np.float32]) -> Design:
     """mu(x) linear in the principal components of the person's own prompts."""
     center = features.mean(0, dtype=np.float64)
-    _, size, axes = np.linalg.svd(features - center, full_matrices=False)
-    kept = min(HEAD_FEATURES, int((size > 1e-3 * size[0]).sum()))
-    return Design(center=center, projection=axes[:kept].T / (size[:kept] / np.sqrt(len(features))))
+    centered = features - center
+    variance, axes = np.linalg.eigh(centered.T @ centered / len(features))  # [H, H]: quicker than an SVD of [N, H]
+    largest = np.argsort(-variance)[:HEAD_FEATURES]
+    kept = largest[variance[largest] > 1e-6 * variance.max()]
+    return Design(center=center, projection=axes[:, kept] / np.sqrt(variance[kept]))
 
 
 def fit(rows: Rows, design: Design, config: LearnConfig, *, start: Parts | None = None) -> Parts:
@@ -217,13 +226,14 @@ def fit(rows: Rows, design: Design, config: LearnConfig, *, start: Parts | None 
         offset = offset + start.margins(aged)
     ridge = design.ridge(config, latent_size)
     if config.variant == "marginal":
-        single = [_newton(columns[:, [d]], offset, weight, tie, ridge[[d]], config)[0] for d in range(len(ridge))]
-        parameters = np.array(single)
+        parameters = np.empty(len(ridge))
+        for at in (slice(d, None, latent_size) for d in range(latent_size)):  # all that depends on one dimension
+            parameters[at] = _newton(columns[:, at], offset, weight, tie, ridge[at], config)
     else:
         parameters = _newton(columns, offset, weight, tie, ridge, config)
     parts = design.parts(parameters, latent_size)
     if start is not None:
-        parts = replace(start, mean=start.mean + parts.mean)
+        parts = replace(start, mean=start.mean + np.exp(start.log_variance) * parts.mean)
     return parts
 
 
@@ -288,6 +298,7 @@ def pair_loss(config: LearnConfig) -> MarginLoss:
 
 
 STEPS = 50
+HALVINGS = 20
 TOLERANCE = 1e-6
 
 
@@ -309,13 +320,14 @@ def _newton(
         gradient = columns.T @ (weight * now.slope) + ridge * p
         hessian = (columns * (weight * now.curvature)[:, None]).T @ columns + np.diag(ridge)
         step = np.linalg.solve(hessian, gradient)
-        for _ in range(20):
+        for _ in range(HALVINGS):
             after = terms(p - step)
-            if objective(after, p - step) <= value:
+            if (lower := objective(after, p - step)) <= value:
                 break
             step = step / 2
-        p, now = p - step, after
-        improved, value = value - objective(now, p), objective(now, p)
+        else:
+            return p
+        p, now, improved, value = p - step, after, value - lower, lower
         if improved < TOLERANCE:
             break
     return p
@@ -389,10 +401,11 @@ def luck(rows: Rows, config: LearnConfig, *, flips: int = 2000) -> float:
     pairs = rows.take(~rows.tie).aged(config.half_life)
     if len(pairs) == 0:
         return 1.0
-    contexts = designs(pairs).get("contexts", Design())
-    columns = contexts.columns(contexts.psi(pairs), pairs.difference, pairs.spread)
+    contexts = contexts_to_learn(pairs)
+    design = Design(contexts=contexts if len(contexts) > 1 else ())
+    columns = design.columns(design.psi(pairs), pairs.difference, pairs.spread)
     latent_size = pairs.difference.shape[1]
-    ridge = contexts.ridge(config, latent_size) / config.beta**2
+    ridge = design.ridge(config, latent_size) / config.beta**2
     information = (columns * (pairs.weight / 4)[:, None]).T @ columns + np.diag(ridge)
     half = np.linalg.cholesky(np.linalg.inv(information))
     turns, of_turn = np.unique(pairs.turn, return_inverse=True)
@@ -441,6 +454,7 @@ def cross_validated(
     rows: Rows, config: LearnConfig, between: Callable[[], None] = lambda: None
 ) -> tuple[CapacityName, list[Candidate]]:
     """The capacity that the person's own evidence asks for: a richer one only when it is better beyond noise."""
+    weight = rows.aged(config.half_life).weight
     tried: list[Candidate] = []
     for capacity, design in designs(rows).items():
         between()
@@ -448,7 +462,7 @@ def cross_validated(
         tried.append(Candidate(capacity, margins, log_loss(margins, rows, config)))
     chosen = tried[0]
     for candidate in tried[1:]:
-        if better(candidate.losses, chosen.losses, rows.weight):
+        if better(candidate.losses, chosen.losses, weight):
             chosen = candidate
     return chosen.capacity, tried
 

@@ -1,7 +1,8 @@
 """The personal encoder p_u(z given x), as drafting uses it and as a file holds it.
 
-A Gaussian whose mean may depend on the kind of writing and on the prompt (`learner.Parts`). Starts as exactly N(0, I),
-which is the generic assistant. NumPy only, so that drafting needs no torch.
+A Gaussian whose mean may depend on the kind of writing and on the prompt (`learner.Parts`), which it may read by layers
+of its own (`models.layers`). Starts as exactly N(0, I), which is the generic assistant. NumPy only, so that drafting
+needs no torch.
 """
 
 from __future__ import annotations
@@ -19,24 +20,33 @@ from core.errors import BackboneError, PackError
 from core.protocols import Latent, Message
 from models.checkpoint import Arrays, read_arrays, write_arrays
 from models.learner import Array, Parts
+from models.text_encoder import layer_arrays
 
 MAX_NORM = 5.0
 """A draft's mean stays inside the cloud of real posteriors, whose mean norm is 5, whatever the prompt."""
 MAX_ARRAY_NORM = 20.0
 """Far outside any prior draw (norm about 5.7): such a file is damaged or made to break drafts."""
 MAX_CONTEXTS = 32
+MAX_LAYERS = 4
+MAX_WIDTH = 16_384
+"""Of a layer, in each direction: twice the largest backbone that is small enough to draft with."""
+MAX_LAYER_WEIGHT = 100.0
+"""Twenty times the largest weight of a trained layer; below it no state overflows."""
 CONTEXT_NAME = re.compile(r"context\.[a-z0-9 _-]{1,32}")
 
 PromptFeatures = Callable[[Sequence[Message]], NDArray[np.float32]]
-"""Messages to what the frozen encoder says about them, [H]."""
+"""Messages to what the frozen encoder says about them, [H]; with personal layers, what those say."""
 
 
 class GaussianEncoder:
     """A `core.protocols.PersonalEncoder` made of learned parts."""
 
-    def __init__(self, parts: Parts, *, features: PromptFeatures | None = None) -> None:
-        """`features` is asked once per draft, and only by an encoder that has a head."""
-        self.parts, self._features = parts, features
+    def __init__(self, parts: Parts, *, layers: Arrays | None = None, features: PromptFeatures | None = None) -> None:
+        """`features` is asked once per draft, and only by an encoder that has a head.
+
+        `layers`: as `text_encoder.TextEncoder.with_layers` takes them; then `features` must be that encoder's.
+        """
+        self.parts, self.layers, self._features = parts, layers, features
 
     @classmethod
     def generic(cls, latent_size: int) -> GaussianEncoder:
@@ -74,7 +84,11 @@ class GaussianEncoder:
 
     def with_parts(self, parts: Parts) -> GaussianEncoder:
         """Other parts, the same way to read prompts."""
-        return GaussianEncoder(parts, features=self._features)
+        return GaussianEncoder(parts, layers=self.layers, features=self._features)
+
+    def reading(self, features: PromptFeatures) -> GaussianEncoder:
+        """The same, with this way to read prompts."""
+        return GaussianEncoder(self.parts, layers=self.layers, features=features)
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Writes the encoder; `about` names the backbone and the CLaP it belongs to."""
@@ -82,7 +96,9 @@ class GaussianEncoder:
         arrays |= {f"context.{name}": shift for name, shift in self.parts.contexts.items()}
         if self.parts.head is not None and self.parts.center is not None:
             arrays |= {"head": self.parts.head, "center": self.parts.center}
-        write_arrays(path, {name: array.astype(np.float32) for name, array in arrays.items()}, about)
+        stored: Arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+        stored |= {name: array.astype(np.float16) for name, array in (self.layers or {}).items()}
+        write_arrays(path, stored, about)
 
     @classmethod
     def load(
@@ -100,6 +116,9 @@ class GaussianEncoder:
         cls, arrays: Arrays, *, latent_size: int, source: str, features: PromptFeatures | None = None
     ) -> GaussianEncoder:
         """Raises PackError, naming the source, unless these are exactly the parts of a sane encoder."""
+        layers = {name: array for name, array in arrays.items() if name.startswith(LAYER_NAMES)}
+        refuse_misfits(layers, arrays, source)
+        arrays = {name: array for name, array in arrays.items() if name not in layers}
         contexts = [name for name in arrays if CONTEXT_NAME.fullmatch(name)]
         known = {"mean", "log_variance", *contexts, *(("head", "center") if "head" in arrays else ())}
         if set(arrays) != known or len(contexts) > MAX_CONTEXTS:
@@ -122,4 +141,39 @@ class GaussianEncoder:
             wide.get("center"),
             wide.get("head"),
         )
-        return cls(parts, features=features)
+        return cls(parts, layers=layers or None, features=features)
+
+
+LAYER_NAMES = ("layers.", "norm.")
+
+
+def refuse_misfits(layers: Arrays, arrays: Arrays, source: str) -> None:
+    """Raises PackError unless these are whole layers of one shape that a head of these arrays can read, or none.
+
+    Whether they fit the backbone is seen when they are used.
+    """
+    if not layers:
+        return
+    expected = layer_shapes(layers, arrays)
+    for name in sorted(expected | layers):
+        has = f"{layers[name].dtype}{list(layers[name].shape)}" if name in layers else "absent"
+        needs = f"float16{list(expected[name])}" if name in expected else "absent"
+        if has != needs:
+            raise PackError(f"{source}: {ascii(name)[1:-1][:80]} is {has}, {needs} was expected.")
+        # As float32, whose comparison with a limit is exact; not a number is never below it.
+        if not (np.abs(layers[name].astype(np.float32)) <= MAX_LAYER_WEIGHT).all():
+            raise PackError(f"{source}: {name} holds values that no training makes.")
+
+
+def layer_shapes(layers: Arrays, arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    """Shapes of the layers that these could be; of none when there is no head to read them, or no sane size."""
+    sizes = [
+        arrays[name].shape[0] if name in arrays and arrays[name].ndim else 0
+        for name in ("center", "layers.0.self_attn.k_proj.weight", "layers.0.mlp.up_proj.weight")
+    ]
+    count = len({name.split(".")[1] for name in layers if name.startswith("layers.")})
+    if "head" not in arrays or not 1 <= count <= MAX_LAYERS or not 1 <= min(sizes) <= max(sizes) <= MAX_WIDTH:
+        return {}
+    hidden, keys, inner = sizes
+    each = layer_arrays(hidden, keys, inner)
+    return {"norm.weight": (hidden,)} | {f"layers.{i}.{name}": each[name] for i in range(count) for name in each}

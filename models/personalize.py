@@ -96,9 +96,7 @@ def _posteriors(pairs: Sequence[Evidence], vectors: TextVectors) -> tuple[Poster
 
 def rows_of(evidence: Sequence[Evidence], vectors: TextVectors, config: LearnConfig, *, features: bool = True) -> Rows:
     """Evidence with weight as rows, in its order; a single mark is compared with the person's average draft."""
-    used = [e for e in evidence if e.weight > 0]
-    if config.loss == "kto":
-        used = [single for e in used for single in _marks(e)]
+    used = compared(evidence, config)
     texts = {(e.messages, side.text): None for e in used for side in (e.chosen, e.rejected) if side is not None}
     index = {text: i for i, text in enumerate(texts)}
     all_of_them = vectors.posteriors(list(texts))
@@ -135,8 +133,14 @@ def rows_of(evidence: Sequence[Evidence], vectors: TextVectors, config: LearnCon
     )
 
 
+def compared(evidence: Sequence[Evidence], config: LearnConfig) -> list[Evidence]:
+    """What becomes a row each: evidence with weight; for a loss of single marks, the marks that it consists of."""
+    used = [e for e in evidence if e.weight > 0]
+    return [mark for e in used for mark in _marks(e)] if config.loss == "kto" else used
+
+
 def _marks(evidence: Evidence) -> list[Evidence]:
-    """A pair as a good and a bad mark, for losses of single marks."""
+    """A pair as a good and a bad mark; a tie is neither."""
     if not evidence.is_pair:
         return [] if evidence.tie else [evidence]
     return [replace(evidence, rejected=None), replace(evidence, chosen=None)]
@@ -177,11 +181,10 @@ def learn(
         config = replace(config, half_life=learner.choose_half_life(rows, learner.Design(), config))
     between()
     progress("Trying how much can be learned", 0.7)
-    capacity, tried = learner.cross_validated(rows, config, between)
-    if fixed_capacity is not None:
-        if fixed_capacity not in learner.designs(rows):
-            raise LearnError(f"There is too little evidence for an encoder with capacity '{fixed_capacity}'.")
-        capacity = fixed_capacity
+    if fixed_capacity is not None and fixed_capacity not in learner.designs(rows):
+        raise LearnError(f"There is too little evidence for an encoder with capacity '{fixed_capacity}'.")
+    best, tried = learner.cross_validated(rows, config, between)
+    capacity = fixed_capacity or best
     chosen = next(candidate for candidate in tried if candidate.capacity == capacity)
     p_value = learner.luck(rows, config)
     between()
@@ -191,8 +194,8 @@ def learn(
     if avoid is not None:
         parts = learner.without(parts, avoid)
     clock.append(time.monotonic())
-    act = np.array([e.act_id for e in (used if config.loss != "kto" else [m for e in used for m in _marks(e)])])
-    new = (act > active_saw_act) & ~rows.tie
+    told = compared(used, config)
+    new = (np.array([e.act_id for e in told]) > active_saw_act) & ~rows.tie
     active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(rows)
     active_loss = learner.log_loss(active_margins, rows, config)
     progress("Done", 1.0)
@@ -210,7 +213,7 @@ def learn(
         ),
         capacities={c.capacity: _summary(c, rows) for c in tried},
         contexts=_shares(chosen.margins, rows, rows.context),
-        sources=_shares(chosen.margins, rows, [e.source for e in used]) if config.loss != "kto" else {},
+        sources=_shares(chosen.margins, rows, [e.source for e in told]),
         flip_rate=config.flip_rate,
         half_life=config.half_life,
         drift=float(np.linalg.norm(parts.mean)),

@@ -80,6 +80,7 @@ def load(clap: Path, clap_id: str, latent_size: int) -> Array | None:
     if found is None or found[1].get("clap") != clap_id:
         return None
     direction = found[0].get("direction")
-    if direction is None or direction.shape != (latent_size,) or not np.isfinite(direction).all():
+    # Compared this way round, a length that is no number is refused too.
+    if direction is None or direction.shape != (latent_size,) or not np.linalg.norm(direction) < 1.001:
         return None
     return direction.astype(np.float64)

@@ -72,19 +72,23 @@ class LlamaShape(NamedTuple):
         return self.hidden // self.heads
 
     def layer_arrays(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of one layer's weights by the names that transformers gives them."""
-        h, kv = self.hidden, self.kv_heads * self.head_size
-        return {
-            "input_layernorm.weight": (h,),
-            "self_attn.q_proj.weight": (h, h),
-            "self_attn.k_proj.weight": (kv, h),
-            "self_attn.v_proj.weight": (kv, h),
-            "self_attn.o_proj.weight": (h, h),
-            "post_attention_layernorm.weight": (h,),
-            "mlp.gate_proj.weight": (self.inner, h),
-            "mlp.up_proj.weight": (self.inner, h),
-            "mlp.down_proj.weight": (h, self.inner),
-        }
+        """Shapes of one layer's weights by name."""
+        return layer_arrays(self.hidden, self.kv_heads * self.head_size, self.inner)
+
+
+def layer_arrays(hidden: int, keys: int, inner: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of one layer's weights by the names that transformers gives them; `keys`: of all key heads together."""
+    return {
+        "input_layernorm.weight": (hidden,),
+        "self_attn.q_proj.weight": (hidden, hidden),
+        "self_attn.k_proj.weight": (keys, hidden),
+        "self_attn.v_proj.weight": (keys, hidden),
+        "self_attn.o_proj.weight": (hidden, hidden),
+        "post_attention_layernorm.weight": (hidden,),
+        "mlp.gate_proj.weight": (inner, hidden),
+        "mlp.up_proj.weight": (inner, hidden),
+        "mlp.down_proj.weight": (hidden, inner),
+    }
 
 
 class Span(NamedTuple):

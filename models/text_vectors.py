@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.protocols import Message
+from models.checkpoint import Arrays
 from models.latent_dpo import Posteriors
 from models.text_encoder import TextEncoder
 
@@ -40,20 +43,30 @@ class TextVectors:
         encoder: Callable[[], TextEncoder],
         *,
         latent_size: int,
+        hidden_size: int,
         between: Callable[[], None] = lambda: None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> None:
         """`encoder` is made when the cache lacks something; `between` is called between its batches."""
-        self._store, self._space, self._encoder, self._latent_size = store, clap_id, encoder, latent_size
+        self._store, self._space, self.encoder = store, clap_id, encoder
+        self._prompt_space, self._prompt_encoder = f"{clap_id}:prompts", encoder
+        self._latent_size, self._hidden_size = latent_size, hidden_size
         self._between, self._progress = between, progress
         self.read = 0
         """Texts that the cache lacked."""
+
+    def with_layers(self, layers: Arrays, encoder_id: str) -> TextVectors:
+        """The same, but prompts are read by the personal layers of this encoder, and kept apart."""
+        other = copy.copy(self)
+        other._prompt_space = f"{self._space}:prompts:{encoder_id}"
+        other._prompt_encoder = cache(lambda: self.encoder().with_layers(layers))
+        return other
 
     def posteriors(self, texts: Sequence[Text]) -> Posteriors:
         """[B]: q(z given x, y) of each text."""
 
         def read(part: Sequence[Text]) -> NDArray[np.float32]:
-            return np.concatenate(self._encoder().posteriors(part, between=self._between), axis=1)
+            return np.concatenate(self.encoder().posteriors(part, between=self._between), axis=1)
 
         found = self._vectors([text_key(x, y) for x, y in texts], list(texts), self._space, read, 2 * self._latent_size)
         return Posteriors(found[:, : self._latent_size], found[:, self._latent_size :])
@@ -63,10 +76,10 @@ class TextVectors:
 
         def read(part: Sequence[Sequence[Message]]) -> NDArray[np.float32]:
             self._between()
-            return self._encoder().prompt_features(part)
+            return self._prompt_encoder().prompt_features(part)
 
         keys = [text_key(x, "") for x in prompts]
-        return self._vectors(keys, list(prompts), f"{self._space}:prompts", read, None)
+        return self._vectors(keys, list(prompts), self._prompt_space, read, self._hidden_size)
 
     def _vectors(
         self,
@@ -74,12 +87,11 @@ class TextVectors:
         texts: list[T],
         space: str,
         read: Callable[[Sequence[T]], NDArray[np.float32]],
-        size: int | None,
+        size: int,
     ) -> NDArray[np.float32]:
         stored = self._store.vectors(space, keys)
-        cached = {key: np.frombuffer(value, np.float32) for key, value in stored.items() if len(value) % 4 == 0}
-        size = size or max((len(value) for value in cached.values()), default=0)
-        known = {k: v for k, v in cached.items() if len(v) == size and np.isfinite(v).all()}
+        whole = {key: np.frombuffer(value, np.float32) for key, value in stored.items() if len(value) == 4 * size}
+        known = {key: vector for key, vector in whole.items() if np.isfinite(vector).all()}
         missing = list({key: text for key, text in zip(keys, texts, strict=True) if key not in known}.items())
         for start in range(0, len(missing), SAVE_EVERY):
             part = missing[start : start + SAVE_EVERY]

@@ -51,8 +51,11 @@ class PenPalApp(App[None]):
         Binding(
             "f1,question_mark", "help", "help", id="app.help", key_display="F1", tooltip="Show all keys (? works too)"
         ),
-        Binding("f2", "report", "report", id="app.report", tooltip="Read what PenPal learned in its newest run"),
-    ]
+        Binding(
+            "f2", "report", "report", show=False, id="app.report", key_display="F2",
+            tooltip="Read what PenPal learned in its newest run",
+        ),
+    ]  # fmt: skip
 
     def __init__(self, penpal: PenPal, opening: Screen[None]) -> None:
         super().__init__()

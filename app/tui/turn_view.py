@@ -50,6 +50,14 @@ class TurnView:
         """The last thing that happened was a redo."""
         return bool(self.last_acts) and self.last_acts[0].kind == "redo"
 
+    def hint(self, *, stopped: bool, editing: bool) -> str:
+        """What the person can do now, while it waits for a choice."""
+        if stopped:
+            return "esc brings the drafts before back" if self.redone else "esc gives your prompt back"
+        if editing:
+            return "ctrl+s saves your version, esc leaves it for later"
+        return "enter keeps it, e edits it" if self.picked else "which draft is more like you?"
+
     def about_kept(self) -> str:
         """How the kept text came about, in a few words."""
         if self.kept is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from core.errors import PenPalError
 from core.feedback import changed_words, words
@@ -27,7 +27,7 @@ def diff_words(before: str, after: str) -> str:
 def since_when(created_utc: str, *, now: datetime | None = None) -> str:
     """A past moment as people say it: 'last night', 'today', 'yesterday', 'on 20 Nov 2026'."""
     when = datetime.fromisoformat(created_utc).astimezone()
-    today = (now or datetime.now()).astimezone().date()
+    today = (now or datetime.now(UTC)).astimezone().date()
     night = when.date() if when.hour < 7 else when.date() + timedelta(days=1) if when.hour >= 20 else None
     if night == today:
         return "last night"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,11 +17,14 @@ import app.wiring
 from app.cli import main
 from app.wiring import Clap, PenPal
 from core.paths import Home, penpal_home
+from core.protocols import Message, Sampling
 from core.settings import read_settings
 from core.store import EncoderRecord, Store
 from models.backbone import Backbone, file_sha256
-from models.personal_encoder import ShiftEncoder
+from models.learner import Parts
+from models.personal_encoder import GaussianEncoder
 from tests.hooked_decoder import BACKBONE_ID, HookedDecoder
+from tests.scripted_text_encoder import HIDDEN_SIZE, ScriptedTextEncoder
 
 CLAP_ID = "c" * 64
 LATENT_SIZE = 8
@@ -48,8 +51,13 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HookedDecoder:
-    """Takes the place of llama.cpp in every PenPal of this test."""
+def text_encoder() -> ScriptedTextEncoder:
+    return ScriptedTextEncoder(LATENT_SIZE)
+
+
+@pytest.fixture
+def decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text_encoder: ScriptedTextEncoder) -> HookedDecoder:
+    """Takes the place of llama.cpp in every PenPal of this test, and a rule that of the encoder of texts."""
     decoder = HookedDecoder()
     gguf = tmp_path / "scripted.gguf"
     gguf.write_bytes(b"GGUF")
@@ -57,9 +65,13 @@ def decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HookedDecoder:
     def open_scripted(home: Home | None = None) -> PenPal:
         place = home or penpal_home()
         penpal = PenPal(place, read_settings(place))
-        arrays = {"adapter.inp.weight": np.zeros((4, LATENT_SIZE), np.float32)}
+        arrays = {
+            "adapter.inp.weight": np.zeros((4, LATENT_SIZE), np.float32),
+            "encoder.norm.weight": np.ones(HIDDEN_SIZE, np.float32),
+        }
         parts = {
             "decoder": decoder,
+            "text_encoder": text_encoder,
             "backbone": Backbone(gguf, BACKBONE_ID),
             "clap": Clap(Path("scripted.clap"), CLAP_ID, arrays, {}),
         }
@@ -68,6 +80,7 @@ def decoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HookedDecoder:
 
     monkeypatch.setattr(app.wiring, "open_penpal", open_scripted)
     monkeypatch.setattr(PenPal, "latents_trusted", lambda self: True)
+    monkeypatch.setattr("app.manners.be_nice", lambda: None)  # it would hold for all tests after this one
     return decoder
 
 
@@ -95,14 +108,15 @@ def store(penpal_home: Path) -> Store:
     return Store(penpal_home / "penpal.db")
 
 
-def learned(home: Path, lean: float) -> EncoderRecord:
+def learned(home: Path, lean: float, *, contexts: dict[str, float] | None = None, **report: Any) -> EncoderRecord:
     """An encoder as `penpal personalize` leaves it behind, listed but not active."""
     file = home / "encoders" / "new.safetensors"
-    mean = np.linspace(-lean, lean, LATENT_SIZE).astype(np.float32)
-    ShiftEncoder(mean, np.full(LATENT_SIZE, -0.1, np.float32)).save(file, {"backbone": BACKBONE_ID, "clap": CLAP_ID})
+    direction = np.linspace(-1, 1, LATENT_SIZE)
+    shifts = {name: length * direction for name, length in (contexts or {}).items()}
+    encoder = GaussianEncoder(Parts(lean * direction, np.zeros(LATENT_SIZE), shifts))
+    encoder.save(file, {"backbone": BACKBONE_ID, "clap": CLAP_ID})
     name = file_sha256(file)
     file.replace(file.with_name(f"{name}.safetensors"))
-    report = {"accuracy": 0.75, "reason": "/home/ann/secret made it"}
     record = EncoderRecord(
         name,
         f"{name}.safetensors",
@@ -112,10 +126,46 @@ def learned(home: Path, lean: float) -> EncoderRecord:
         CLAP_ID,
         12,
         "kept",
-        report,
+        {"accuracy": 0.75, "reason": "/home/ann/secret made it", **report},
         "2026-11-20T23:59:59",
     )
     store = Store(home / "penpal.db")
     store.add_encoder(record)
     store.close()
     return record
+
+
+Answer = Literal["pick", "tie"]
+
+
+def answer(
+    store: Store,
+    prompt: str,
+    *,
+    answer: Answer = "pick",
+    texts: tuple[str, str] | None = None,
+    backbone_id: str = BACKBONE_ID,
+    context: str | None = None,
+) -> int:
+    """Two drafts for a prompt, and what the person said: the first, warm one, or that both are as good."""
+    turn = store.add_turn(
+        store.add_conversation(prompt, origin="chat"), prompt, [Message("user", prompt)], context=context
+    )
+    written = texts or (f"How lovely, {prompt} indeed!", f"No, {prompt} again.")
+    drafts = [
+        store.add_draft(
+            turn, side=side, z=None, encoder_id=None, backbone_id=backbone_id, sampling=Sampling(), seed=side
+        )
+        for side in (0, 1)
+    ]
+    for draft, text in zip(drafts, written, strict=True):
+        store.finish_draft(draft, text, tokens=3, finish="stop", duration_ms=1)
+    if answer == "tie":
+        return store.add_act("tie", turn)
+    return store.add_act("pick", turn, draft_id=drafts[0], other_draft_id=drafts[1])
+
+
+def picks(store: Store, count: int) -> None:
+    """So many different choices of the same taste."""
+    for number in range(count):
+        answer(store, f"Thing {number}")

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -349,6 +350,12 @@ def test_the_same_encoder_twice_is_one(store: Store) -> None:
     store.add_encoder(encoder("a"))
     store.add_encoder(encoder("a"))
     assert store.encoders() == [encoder("a")]
+
+
+def test_an_encoder_that_is_made_again_has_the_report_of_the_last_time(store: Store) -> None:
+    store.add_encoder(replace(encoder("a"), status="rejected", report={"reason": "luck"}))
+    store.add_encoder(replace(encoder("a"), status="kept", report={"reason": "because you said so"}))
+    assert [(e.status, e.report["reason"]) for e in store.encoders()] == [("kept", "because you said so")]
 
 
 def test_an_encoder_that_is_not_listed_cannot_be_activated(store: Store) -> None:

@@ -14,16 +14,22 @@ from safetensors.numpy import save
 from core.errors import PackError
 from core.store import EncoderRecord, Store
 from exporters.manifest import Manifest
-from exporters.pack import MAX_BYTES, Pack, export_pack, import_pack, read_pack
+from exporters.pack import MAX_BYTES, MAX_HEADER_BYTES, Pack, export_pack, import_pack, read_pack
 from models.backbone import file_sha256
-from models.personal_encoder import ShiftEncoder
+from models.checkpoint import read_arrays
+from models.learner import CapacityName
+from models.personal_encoder import MAX_CONTEXTS, GaussianEncoder
 
-B, C, SIZE = "b" * 64, "c" * 64, 8
+B, C, SIZE, HIDDEN = "b" * 64, "c" * 64, 8, 6
 GOOD: dict[str, Any] = {
     "mean": np.linspace(-1, 1, SIZE, dtype=np.float32),
     "log_variance": np.full(SIZE, -0.25, np.float32),
 }
-ABOUT = Manifest(backbone=B, clap=C, pairs=12, accuracy=0.75, created="2026-11-20", card="A voice.").about()
+CONTEXTS = {"context.mail": np.ones(SIZE, np.float32), "context.my diary": np.zeros(SIZE, np.float32)}
+HEAD = {"head": np.ones((HIDDEN, SIZE), np.float32), "center": np.ones(HIDDEN, np.float32)}
+ABOUT = Manifest(
+    backbone=B, clap=C, pairs=12, accuracy=0.75, created="2026-11-20", card="A voice.", capacity="shift and scale"
+).about()
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def write(file: Path) -> Callable[..., Path]:
 
 
 def read(file: Path) -> Pack:
-    return read_pack(file, backbone_id=B, clap_id=C, latent_size=SIZE)
+    return read_pack(file, backbone_id=B, clap_id=C, latent_size=SIZE, hidden_size=HIDDEN)
 
 
 def refusal(file: Path) -> str:
@@ -54,28 +60,38 @@ def refusal(file: Path) -> str:
     return str(caught.value)
 
 
-def personalized(home: Path, report: dict[str, Any]) -> EncoderRecord:
+def personalized(home: Path, report: dict[str, Any], arrays: dict[str, Any] = GOOD) -> EncoderRecord:
     file = home / "encoders" / "mine.safetensors"
-    encoder = ShiftEncoder.from_arrays(GOOD, latent_size=SIZE, source="test")
+    encoder = GaussianEncoder.from_arrays(arrays, latent_size=SIZE, source="test")
     encoder.save(file, {"backbone": B, "clap": C, "trained_in": str(home), "last_prompt": "Dear Ann"})
     return EncoderRecord(
         file_sha256(file), file.name, "personalized", None, B, C, 12, "kept", report, "2026-11-20T23:59:59.123+00:00"
     )
 
 
-def test_a_pack_goes_through_two_homes_bit_by_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arrays", "capacity"),
+    [
+        ({**GOOD, "log_variance": np.zeros(SIZE, np.float32)}, "shift"),
+        (GOOD, "shift and scale"),
+        (GOOD | CONTEXTS, "contexts"),
+        (GOOD | HEAD, "head"),
+        (GOOD | HEAD | CONTEXTS, "head"),
+    ],
+)
+def test_a_pack_goes_through_two_homes_bit_by_bit(tmp_path: Path, arrays: dict[str, Any], capacity: str) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    record = personalized(here, {"accuracy": 0.7123456789})
+    record = personalized(here, {"accuracy": 0.7123456789, "capacity": "shift"}, arrays)
     export_pack(record, here / "encoders", tmp_path / "first.penpal", latent_size=SIZE)
     pack = read(tmp_path / "first.penpal")
     store = Store(there / "penpal.db")
     imported = import_pack(pack, store, there / "encoders")
     export_pack(imported, there / "encoders", tmp_path / "second.penpal", latent_size=SIZE)
     assert (tmp_path / "second.penpal").read_bytes() == (tmp_path / "first.penpal").read_bytes()
-    kept, _ = ShiftEncoder.load(there / "encoders" / imported.file, latent_size=SIZE)
+    kept, _ = read_arrays(there / "encoders" / imported.file)
     # Equality of bytes, not allclose: nothing may be rounded on the way.
-    assert kept.mean_vector.tobytes() == GOOD["mean"].tobytes()
-    assert kept.log_variance.tobytes() == GOOD["log_variance"].tobytes()
+    assert {name: array.tobytes() for name, array in kept.items()} == {n: a.tobytes() for n, a in arrays.items()}
+    assert (pack.manifest.capacity, imported.report["capacity"]) == (capacity, capacity)
 
 
 def test_an_imported_encoder_is_kept_under_its_hash_and_not_activated(
@@ -109,6 +125,20 @@ def test_the_card_says_in_words_what_the_fields_say(tmp_path: Path) -> None:
     manifest = export_pack(record, tmp_path / "encoders", tmp_path / "x.penpal", latent_size=SIZE)
     assert "learned from 12 choices by 2026-11-20" in manifest.card
     assert "70% of the time" in manifest.card
+    assert "It holds lists of numbers and no text. " in manifest.card
+
+
+def test_the_card_names_the_kinds_of_writing_that_a_voice_knows(tmp_path: Path) -> None:
+    record = personalized(tmp_path, {}, GOOD | CONTEXTS)
+    manifest = export_pack(record, tmp_path / "encoders", tmp_path / "x.penpal", latent_size=SIZE)
+    assert "but the names of the kinds of writing it knows (mail, my diary)" in manifest.card
+
+
+def test_the_card_of_a_voice_that_knows_very_many_kinds_can_be_imported(tmp_path: Path) -> None:
+    contexts = {f"context.{i:032}": np.ones(SIZE, np.float32) for i in range(MAX_CONTEXTS)}
+    record = personalized(tmp_path, {"accuracy": 1 / 3}, GOOD | contexts)
+    manifest = export_pack(record, tmp_path / "encoders", tmp_path / "x.penpal", latent_size=SIZE)
+    assert read(tmp_path / "x.penpal").manifest == manifest
 
 
 def test_an_accuracy_that_was_not_measured_is_left_out(tmp_path: Path) -> None:
@@ -144,7 +174,7 @@ def test_one_changed_bit_anywhere_is_refused_or_harmless(write: Callable[..., Pa
             encoder = read(file).encoder
         except PackError:
             continue
-        assert np.isfinite(encoder.mean_vector).all()
+        assert np.isfinite(encoder.parts.mean).all()
 
 
 def test_a_pack_of_another_backbone_names_both(write: Callable[..., Path]) -> None:
@@ -209,12 +239,41 @@ def test_a_type_that_numpy_lacks_is_refused(write: Callable[..., Path], file: Pa
         ("card", "x" * 3000),
         ("card", ...),
         ("capacity", "lora"),
+        ("capacity", ["shift"]),
+        ("capacity", None),
     ],
 )
 def test_every_field_of_the_manifest_is_checked(write: Callable[..., Path], field: str, value: object) -> None:
     message = refusal(write(**{field: value}))
     assert f"its field '{field}' is" in message
     assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "capacity", "holds"),
+    [({}, "shift", "shift and scale"), (CONTEXTS, "shift and scale", "contexts"), (HEAD, "contexts", "head")],
+)
+def test_a_pack_holds_no_more_than_its_capacity_says(
+    write: Callable[..., Path], arrays: dict[str, Any], capacity: str, holds: str
+) -> None:
+    assert refusal(write(arrays, capacity=capacity)).endswith(f"is damaged: it says '{capacity}' and holds '{holds}'.")
+
+
+def test_a_head_over_other_features_is_refused(write: Callable[..., Path]) -> None:
+    narrow = {"head": np.ones((HIDDEN - 1, SIZE), np.float32), "center": np.ones(HIDDEN - 1, np.float32)}
+    assert refusal(write(narrow, capacity="head")).endswith("it reads 5 features of a prompt, there are 6.")
+
+
+@pytest.mark.parametrize("name", ["context.\x1b[2J", "context.Küche", "context." + "x" * 100, "\n"])
+def test_a_name_that_should_not_reach_a_terminal_does_not(write: Callable[..., Path], name: str) -> None:
+    message = refusal(write({name: np.zeros(SIZE, np.float32)}, capacity="contexts"))
+    assert message.isprintable()
+    assert message.isascii()
+
+
+def test_more_arrays_than_any_encoder_has_are_refused_in_a_short_line(write: Callable[..., Path]) -> None:
+    many = {f"context.{i}": np.zeros(SIZE, np.float32) for i in range(300)}
+    assert refusal(write(many, capacity="contexts")).endswith("is damaged: it holds 303 arrays.")
 
 
 def test_an_unknown_field_is_refused(write: Callable[..., Path]) -> None:
@@ -242,8 +301,22 @@ def test_a_hostile_header_is_refused(file: Path, header: bytes) -> None:
 
 def test_a_file_that_is_far_too_large_is_refused_unread(file: Path) -> None:
     with file.open("wb") as sparse:
-        sparse.truncate(100 * MAX_BYTES)
-    assert refusal(file).endswith("it is larger than 1000 kB.")
+        sparse.truncate(100 * MAX_BYTES["layers"])
+    assert refusal(file).endswith("it is larger than 40000 kB.")
+
+
+@pytest.mark.parametrize(("capacity", "kilobytes"), [("shift", 64), ("contexts", 64), ("head", 1000)])
+def test_a_file_that_is_too_large_for_its_capacity_is_refused(
+    write: Callable[..., Path], capacity: CapacityName, kilobytes: int
+) -> None:
+    large = {"surprise": np.zeros(MAX_BYTES[capacity] // 4, np.float32)}
+    assert refusal(write(large, capacity=capacity)).endswith(f"it is larger than {kilobytes} kB.")
+
+
+def test_a_header_that_is_far_too_large_is_refused(file: Path) -> None:
+    header = b'{"x": ' + b" " * MAX_HEADER_BYTES + b"1}"
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "is not a PenPal encoder" in refusal(file)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

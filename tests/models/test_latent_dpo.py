@@ -1,133 +1,244 @@
-"""Latent DPO against maths worked by hand."""
+"""Losses against finite differences and maths worked by hand; the paper's candidates against their definition."""
 
 from __future__ import annotations
 
 import math
+import tracemalloc
+from collections.abc import Callable
 
+import numpy as np
 import pytest
-import torch
 
-from models.encoder import Posterior
+from models import latent_dpo
 from models.latent_dpo import (
+    LOSSES,
+    NOISE_MODELS,
+    Floats,
+    LossTerms,
+    MarginLoss,
+    Posteriors,
+    candidate_differences,
+    conservative,
     draw_candidates,
-    expected_dpo_loss,
-    expected_log_ratio,
-    kl_to_prior,
     latent_reward,
     log_density,
-    sampled_dpo_loss,
-    selected,
-    standard_normal,
+    robust,
 )
 
-
-def gaussian(mean: list[list[float]], variance: float = 1.0) -> Posterior:
-    centre = torch.tensor(mean)
-    return Posterior(centre, torch.full_like(centre, math.log(variance)))
-
-
-def test_log_density_is_that_of_torch() -> None:
-    z = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
-    p = gaussian([[0.5, -1.0, 2.0]], variance=0.3)
-    expected = torch.distributions.Normal(p.mean, 0.3**0.5).log_prob(z).sum(-1)
-    torch.testing.assert_close(log_density(z, p), expected)
+BETAS = [0.2, 1.0]
+NOT_CONVEX = {"kto"}
+MARGINS = np.linspace(-8, 8, 161) + 0.0123  # no corner of a piecewise loss within a step
+STEP = 1e-4
 
 
-def test_kl_to_the_prior_is_zero_for_the_prior_and_half_the_square_for_a_shift() -> None:
-    assert kl_to_prior(standard_normal(4)).item() == 0
-    assert kl_to_prior(gaussian([[3.0, 4.0]])).item() == pytest.approx(12.5)
-    assert kl_to_prior(gaussian([[0.0]], variance=math.e)).item() == pytest.approx((math.e - 2) / 2)
+def with_beta(name: str, beta: float) -> MarginLoss:
+    return lambda margin: LOSSES[name](margin, beta=beta)
 
 
-def test_reward_is_positive_where_the_chosen_response_is_likelier_and_changes_sign_with_the_sides() -> None:
-    """1-D, unit variances, means +1 and -1: log q_w(z) - log q_l(z) = 2 z."""
-    chosen, rejected = gaussian([[1.0]]), gaussian([[-1.0]])
-    z = torch.tensor([[[2.0], [0.0], [-0.5]]])
-    torch.testing.assert_close(latent_reward(z, chosen, rejected), torch.tensor([[4.0, 0.0, -1.0]]))
-    torch.testing.assert_close(latent_reward(z, rejected, chosen), torch.tensor([[-4.0, 0.0, 1.0]]))
+def slope(value: Callable[[Floats], Floats]) -> Floats:
+    """By central differences."""
+    return (value(MARGINS + STEP) - value(MARGINS - STEP)) / (2 * STEP)
 
 
-def test_loss_is_log_two_while_the_person_is_still_the_prior() -> None:
-    torch.manual_seed(0)
-    chosen, rejected = gaussian([[1.0, 0.0], [0.0, 2.0]]), gaussian([[0.0, 1.0], [-1.0, 0.0]])
-    z = draw_candidates(chosen, rejected, per_source=8)
-    keep = selected(latent_reward(z, chosen, rejected), evidence_ratio=0.5)
-    prior = standard_normal(2)
-    loss = sampled_dpo_loss(log_density(z, prior) - log_density(z, prior), keep, beta=0.1)
-    torch.testing.assert_close(loss, torch.full((2,), math.log(2)))
+def gaussians(mean: np.ndarray[tuple[int, int], np.dtype[np.float64]], variance: float = 1.0) -> Posteriors:
+    centre = mean.astype(np.float32)
+    return Posteriors(centre, np.full_like(centre, math.log(variance)))
 
 
-def test_loss_by_hand_in_one_dimension() -> None:
-    """p_u = N(m, 1) against N(0, 1): log ratio = m z - m^2 / 2, so the margin of z_w = 2 over z_l = -1 is 3 m.
-
-    With m = 0.5 and beta = 0.1: -log sigmoid(0.15) = 0.6209; its gradient in m is -0.3 sigmoid(-0.15) = -0.1388.
-    """
-    mean = torch.tensor([0.5], requires_grad=True)
-    z = torch.tensor([[[2.0], [-1.0]]])
-    ratio = log_density(z, Posterior(mean, torch.zeros(1))) - log_density(z, standard_normal(1))
-    torch.testing.assert_close(ratio, torch.tensor([[0.875, -0.625]]))
-    keep = torch.tensor([[[False, True], [False, False]]])
-    loss = sampled_dpo_loss(ratio, keep, beta=0.1)
-    assert loss.item() == pytest.approx(-math.log(1 / (1 + math.exp(-0.15))), abs=1e-6)
-    loss.sum().backward()
-    assert mean.grad is not None
-    assert mean.grad.item() == pytest.approx(-0.3 / (1 + math.exp(0.15)), abs=1e-6)
+def random_pairs(count: int, latent_size: int = 4, seed: int = 0) -> tuple[Posteriors, Posteriors]:
+    means = np.random.default_rng(seed).standard_normal((2, count, latent_size))
+    return gaussians(means[0], 0.3), gaussians(means[1], 0.3)
 
 
-def test_loss_averages_over_the_kept_pairs_only() -> None:
-    ratio = torch.tensor([[3.0, 1.0, 0.0]])
-    keep = torch.zeros(1, 3, 3, dtype=torch.bool)
-    keep[0, 0, 1] = keep[0, 0, 2] = True
-    expected = sum(math.log1p(math.exp(-margin)) for margin in (2.0, 3.0)) / 2
-    assert sampled_dpo_loss(ratio, keep, beta=1.0).item() == pytest.approx(expected, abs=1e-6)
+# --- losses -----------------------------------------------------------------------------------------------------
 
 
-def test_a_pair_without_kept_candidates_costs_nothing() -> None:
-    assert sampled_dpo_loss(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2, 2, dtype=torch.bool), beta=1.0).item() == 0
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("beta", BETAS)
+def test_slopes_and_curvatures_are_the_derivatives(name: str, beta: float) -> None:
+    loss = with_beta(name, beta)
+    np.testing.assert_allclose(loss(MARGINS).slope, slope(lambda h: loss(h).value), atol=1e-6)
+    second = slope(lambda h: loss(h).slope)
+    expected = np.maximum(second, 0) if name in NOT_CONVEX else second
+    np.testing.assert_allclose(loss(MARGINS).curvature, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9])
-def test_the_right_share_of_candidate_pairs_is_kept(ratio: float) -> None:
-    """The evidence ratio counts one direction: half of S x S."""
-    reward = torch.randn(3, 48, generator=torch.Generator().manual_seed(0))
-    keep = selected(reward, evidence_ratio=ratio)
-    torch.testing.assert_close(keep.float().mean((1, 2)), torch.full((3,), ratio / 2), atol=0.005, rtol=0)
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("noise", ["conservative", "robust"])
+def test_noise_models_have_the_right_slopes_and_never_a_negative_curvature(noise: str, name: str) -> None:
+    loss = NOISE_MODELS[noise](with_beta(name, 0.7), 0.2)
+    np.testing.assert_allclose(loss(MARGINS).slope, slope(lambda h: loss(h).value), atol=1e-6)
+    assert loss(MARGINS).curvature.min() >= 0
 
 
-def test_kept_pairs_are_better_over_worse_with_the_largest_gaps() -> None:
-    keep = selected(torch.tensor([[0.0, 1.0, 5.0]]), evidence_ratio=0.4)[0]
-    # Of nine ordered pairs a fifth: the two largest gaps, 5 over 0 and 5 over 1.
-    assert keep.nonzero().tolist() == [[2, 0], [2, 1]]
+@pytest.mark.parametrize("name", ["dpo", "ipo"])
+@pytest.mark.parametrize("noise", ["conservative", "robust"])
+def test_noise_models_keep_the_whole_curvature_of_an_even_loss(noise: str, name: str) -> None:
+    loss = NOISE_MODELS[noise](with_beta(name, 0.7), 0.2)
+    np.testing.assert_allclose(loss(MARGINS).curvature, slope(lambda h: loss(h).slope), atol=1e-6)
 
 
-def test_equal_rewards_teach_nothing() -> None:
-    assert not selected(torch.ones(2, 6), evidence_ratio=1.0).any()
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_prefers_the_chosen_text(name: str) -> None:
+    terms = LOSSES[name](np.array([-1.0, 0.0, 0.4]), beta=1.0)
+    assert (terms.slope < 0).all()
+
+
+def test_losses_by_hand() -> None:
+    """At margin 1 with beta 1/2, so at beta h = 1/2."""
+    right = 1 / (1 + math.exp(-0.5))
+    expected = {
+        "dpo": -math.log(right),
+        "ipo": 0.0,  # the margin that it asks for: 1 / (2 beta)
+        "hinge": 0.125,  # half the square of what is missing to 1
+        "simpo": math.log(2),  # exactly its target
+        "kto": 1 - right,
+    }
+    found = {name: float(loss(np.array(1.0), beta=0.5).value) for name, loss in LOSSES.items()}
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_dpo_is_log_two_before_anything_is_learned(beta: float) -> None:
+    terms = latent_dpo.dpo(np.zeros(1), beta=beta)
+    assert terms.value == pytest.approx(math.log(2))
+    assert terms.slope == pytest.approx(-beta / 2)
+
+
+def test_hinge_is_straight_below_zero_and_nothing_above_its_target() -> None:
+    terms = latent_dpo.hinge(np.array([-3.0, -1.0, 1.0, 5.0]), beta=1.0)
+    assert terms.slope.tolist() == [-1, -1, 0, 0]
+    assert terms.value.tolist() == [3.5, 1.5, 0, 0]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_huge_margins_stay_finite(name: str) -> None:
+    far = np.array([-1e4, 1e4])
+    with np.errstate(over="raise", invalid="raise"):
+        assert np.isfinite(LOSSES[name](far, beta=1.0)).all()
+
+
+# --- noise ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_label_that_is_as_often_wrong_as_right_pulls_both_texts_together(name: str) -> None:
+    loss = conservative(with_beta(name, 0.5), 0.5)
+    there, back = loss(MARGINS), loss(-MARGINS)
+    np.testing.assert_allclose(there.value, back.value, atol=1e-12)
+    np.testing.assert_allclose(there.slope, -back.slope, atol=1e-12)
+    at_zero = loss(np.zeros(1))
+    assert at_zero.slope == pytest.approx(0)
+
+
+def flipped(loss: MarginLoss, flip_rate: float) -> Floats:
+    """The loss to be expected of a label that was turned round with this rate."""
+    return (1 - flip_rate) * loss(MARGINS).value + flip_rate * loss(-MARGINS).value
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("flip_rate", [0.1, 0.4])
+def test_robust_is_right_on_average_however_many_labels_are_flipped(name: str, flip_rate: float) -> None:
+    clean = with_beta(name, 0.5)
+    np.testing.assert_allclose(flipped(robust(clean, flip_rate), flip_rate), clean(MARGINS).value, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("flip_rate", [0.1, 0.4])
+def test_conservative_is_the_loss_to_be_expected(name: str, flip_rate: float) -> None:
+    clean = with_beta(name, 0.5)
+    np.testing.assert_allclose(conservative(clean, flip_rate)(MARGINS).value, flipped(clean, flip_rate), atol=1e-12)
+
+
+@pytest.mark.parametrize("noise", NOISE_MODELS)
+def test_without_flips_a_noise_model_changes_nothing(noise: str) -> None:
+    clean = with_beta("dpo", 0.5)
+    found: LossTerms = NOISE_MODELS[noise](clean, 0.0)(MARGINS)
+    np.testing.assert_allclose(np.stack(found), np.stack(clean(MARGINS)), atol=1e-12)
+
+
+# --- the paper's candidates -------------------------------------------------------------------------------------
+
+
+def test_log_density_by_hand() -> None:
+    """One dimension at its mean: -log(2 pi v) / 2; a second one a standard deviation away costs 1/2 more."""
+    found = log_density(np.array([[1.0, 2.0]]), np.array([1.0, 1.0]), np.array([math.log(4.0), 0.0]))
+    assert found == pytest.approx(-0.5 * (math.log(2 * math.pi * 4) + math.log(2 * math.pi) + 1))
 
 
 def test_candidates_come_from_the_prior_and_both_posteriors_of_their_own_pair() -> None:
-    torch.manual_seed(0)
-    chosen, rejected = gaussian([[10.0], [20.0]], 0.01), gaussian([[-10.0], [-20.0]], 0.01)
-    z = draw_candidates(chosen, rejected, per_source=500)
-    assert z.shape == (2, 1500, 1)
-    means = z.view(2, 3, 500).mean(2)
-    torch.testing.assert_close(means, torch.tensor([[0.0, 10.0, -10.0], [0.0, 20.0, -20.0]]), atol=0.15, rtol=0)
+    chosen, rejected = gaussians(np.array([[10.0], [20.0]]), 0.01), gaussians(np.array([[-10.0], [-20.0]]), 0.04)
+    z = draw_candidates(chosen, rejected, per_source=2000, rng=np.random.default_rng(0))
+    assert z.shape == (2, 6000, 1)
+    assert z.dtype == np.float32
+    sources = z.reshape(2, 3, 2000)
+    np.testing.assert_allclose(sources.mean(2), [[0, 10, -10], [0, 20, -20]], atol=0.1)
+    np.testing.assert_allclose(sources.std(2), [[1, 0.1, 0.2]] * 2, rtol=0.1)
 
 
-def test_expected_log_ratio_is_the_mean_over_draws() -> None:
-    torch.manual_seed(0)
-    q, person = gaussian([[1.0, -2.0]], 0.5), Posterior(torch.tensor([0.5, 0.3]), torch.tensor([0.2, -0.4]))
-    z = q.mean + torch.randn(200_000, 2) * 0.5**0.5
-    drawn = (log_density(z, person) - log_density(z, standard_normal(2))).mean()
-    assert expected_log_ratio(q, person).item() == pytest.approx(drawn.item(), abs=0.01)
+def test_reward_is_positive_where_the_chosen_text_is_likelier_and_changes_sign_with_the_sides() -> None:
+    """1-D, unit variances, means +1 and -1: log q_w(z) - log q_l(z) = 2 z."""
+    chosen, rejected = gaussians(np.array([[1.0]])), gaussians(np.array([[-1.0]]))
+    z = np.array([[[2.0], [0.0], [-0.5]]])
+    np.testing.assert_allclose(latent_reward(z, chosen, rejected), [[4, 0, -1]])
+    np.testing.assert_allclose(latent_reward(z, rejected, chosen), [[-4, 0, 1]])
 
 
-def test_expected_loss_is_log_two_while_the_person_is_still_the_prior() -> None:
-    loss = expected_dpo_loss(gaussian([[1.0, 0.0]], 0.1), gaussian([[0.0, 3.0]]), standard_normal(2), beta=0.1)
-    assert loss.item() == pytest.approx(math.log(2))
+def differences(chosen: Posteriors, rejected: Posteriors, ratio: float, keep: int = 50) -> Floats:
+    return candidate_differences(
+        chosen, rejected, per_source=8, evidence_ratio=ratio, keep=keep, rng=np.random.default_rng(1)
+    )
 
 
-def test_expected_loss_by_hand_in_one_dimension() -> None:
-    """A shift m alone: the variances cancel and the margin of mean 2 over mean -1 is 3 m, here 1.5 with beta = 0.1."""
-    person = Posterior(torch.tensor([0.5]), torch.zeros(1))
-    loss = expected_dpo_loss(gaussian([[2.0]], 0.1), gaussian([[-1.0]], 4.0), person, beta=0.1)
-    assert loss.item() == pytest.approx(math.log1p(math.exp(-0.15)), abs=1e-6)
+def test_of_each_pair_so_many_differences_are_kept() -> None:
+    found = differences(*random_pairs(5), 0.5, keep=7)
+    assert found.shape == (5, 7, 4)
+    assert found.dtype == np.float32
+
+
+def reward_gaps(found: Floats, chosen: Posteriors, rejected: Posteriors) -> Floats:
+    """[N, keep]. With equal variances the reward is linear in z, so a gap depends on the difference alone."""
+    direction = (chosen.mean - rejected.mean) / np.exp(chosen.log_variance)
+    gaps: Floats = np.einsum("nkd,nd->nk", found, direction)
+    return gaps
+
+
+def test_kept_pairs_have_larger_reward_gaps_than_the_rest() -> None:
+    chosen, rejected = random_pairs(40)
+    gaps = {
+        ratio: reward_gaps(differences(chosen, rejected, ratio, 200), chosen, rejected) for ratio in (0.1, 0.5, 1, 2)
+    }
+    means = [gap.mean() for gap in gaps.values()]
+    assert means == sorted(means, reverse=True)
+    assert means[1] > 1.5 * means[2] > 0
+    assert gaps[0.5].min() > 0  # the top quarter of all ordered pairs: better over worse, always
+    assert abs(means[3]) < 0.3 * means[2]  # all of S x S, each in both directions
+
+
+def test_a_tiny_share_leaves_the_one_largest_gap() -> None:
+    chosen, rejected = random_pairs(3)
+    best = differences(chosen, rejected, 1e-9)
+    assert (best == best[:, :1]).all()
+    gaps = reward_gaps(differences(chosen, rejected, 0.5, 2000), chosen, rejected)
+    np.testing.assert_allclose(reward_gaps(best, chosen, rejected)[:, 0], gaps.max(1), rtol=1e-4)
+
+
+def test_every_pair_is_compared_with_its_own_candidates_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(latent_dpo, "ROWS_AT_ONCE", 3)
+    chosen, rejected = random_pairs(8)
+    found = differences(chosen, rejected, 0.5)
+    assert found.shape == (8, 50, 4)
+    assert (reward_gaps(found, chosen, rejected) > 0).all()
+
+
+def test_memory_grows_with_what_is_kept_and_not_with_all_gaps() -> None:
+    """All gaps of 4,000 pairs and their order would take 150 MB."""
+    pairs = random_pairs(4000)
+    tracemalloc.start()
+    found = candidate_differences(*pairs, per_source=16, evidence_ratio=0.5, keep=4, rng=np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.nbytes < 1e6
+    assert peak < 70e6

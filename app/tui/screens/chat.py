@@ -11,9 +11,12 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, TextArea
 
+from app.newest_run import headline, news
 from app.tui.acts import keep, pick, save_edit, settle, star, undo
 from app.tui.app import PenPalApp
+from app.tui.autosave import Autosave
 from app.tui.draft_stream import DraftStream
+from app.tui.leaning import Leaning
 from app.tui.screens.too_long import TooLongScreen
 from app.tui.starting_place import starting_place
 from app.tui.turn_view import DraftView, TurnView, place_of_edit, read_conversation
@@ -27,8 +30,8 @@ from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.thread import Thread
 from app.tui.widgets.title_bar import TitleBar
-from app.tui.wording import count_words, counted, in_words
-from core.errors import PromptTooLongError, StoreError
+from app.tui.wording import count_words, counted, in_words, since_when
+from core.errors import PromptTooLongError
 from core.evidence import lessons
 from core.recorder import Recorder
 from core.session import Proposal, Writer
@@ -61,6 +64,7 @@ class ChatScreen(Screen[None]):
     thread = getters.query_one(Thread)
     status = getters.query_one(StatusLine)
     notice = getters.query_one("#notice", Notice)
+    news = getters.query_one("#news", Notice)
     sidebar = getters.query_one(ConversationList)
 
     def __init__(self, store: Store, *, context: str | None = None) -> None:
@@ -75,7 +79,6 @@ class ChatScreen(Screen[None]):
         self._sent = ""
         self._stopped = False
         self._in_order = asyncio.Lock()
-        self._leaving = False
 
     def compose(self) -> ComposeResult:
         yield TitleBar()
@@ -84,12 +87,17 @@ class ChatScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     async def on_mount(self) -> None:
+        self.autosave = Autosave(self.unsaved, self.notice.say)
+        self.leaning = Leaning(self.store, self.app.learn_now, mention=self.status.mention, complain=self.news.say)
         self.set_interval(LOOK_EVERY_S, self._look)
         self.set_interval(SAVE_EVERY_S, self._save_soon)
         await self._open(starting_place(self.store))
+        if (run := news(self.store)) is not None:
+            self.news.say(f"{headline(run, since_when(run.created_utc))} F2 shows more.")
         self.run_worker(self._load(), name="load the backbone")
 
     def on_unmount(self) -> None:
+        self.leaning.stop()
         if self.stream is not None:
             self.stream.stop()
 
@@ -129,12 +137,13 @@ class ChatScreen(Screen[None]):
 
     def _write_again(self, turn: TurnView) -> None:
         async def prepare(writer: Writer) -> Callable[[], Proposal]:
-            return lambda: writer.propose_again(turn.turn.id)
+            return lambda: writer.propose_again(turn.turn.id)  # teaches once another draft is kept
 
         self._write(prepare)
 
     def _write(self, prepare: Callable[[Writer], Awaitable[Callable[[], Proposal]]]) -> None:
         self.notice.clear()
+        self.news.clear()
         self._stopped = False
         self.stream = DraftStream()
         self.run_worker(self._writing(self.stream, prepare), name="write drafts", group="write")
@@ -150,9 +159,10 @@ class ChatScreen(Screen[None]):
                 return  # taken back while the backbone was loading
             async with self._in_order:
                 propose = await prepare(writer)
+            await self.leaning.caught_up()
             await asyncio.to_thread(stream.run, propose)
             if self.stream is not stream and (turn_id := stream.look().turn_id) is not None:
-                self.recorder.judge(turn_id, "skip")  # taken back just while it was being stored
+                self.recorder.judge(turn_id, "skip")  # taken back just while it was being stored; teaches nothing
         except PromptTooLongError as error:
             self.app.push_screen(TooLongScreen(error), self._answer_too_long)
         except Exception as error:
@@ -207,7 +217,7 @@ class ChatScreen(Screen[None]):
         if turn is None or draft is None:
             return
         text = card.editor.text if card is not None and card.editor is not None else draft.shown
-        await asyncio.to_thread(settle, self.recorder, draft, text)
+        await self._record(turn, lambda recorder: settle(recorder, draft, text))
         self.unsaved.changed(place_of_edit(draft.id), "")
         if card is not None:
             await card.close_editor()
@@ -316,7 +326,7 @@ class ChatScreen(Screen[None]):
         async def acting() -> None:
             async with self._in_order:
                 try:
-                    await asyncio.to_thread(act, self.recorder)
+                    await self._record(self.turn, act)
                     if first is not None:
                         await first()
                     await self._refresh()
@@ -325,6 +335,13 @@ class ChatScreen(Screen[None]):
                     self.notice.say(in_words(error))
 
         self.run_worker(acting(), name="record an act", group="record")
+
+    async def _record(self, turn: TurnView | None, act: Callable[[Recorder], object]) -> None:
+        """Records an act in a thread, and lets the next drafts lean on what the turn says then."""
+        await asyncio.to_thread(act, self.recorder)
+        self.news.clear()
+        if turn is not None:
+            self.leaning.learn(turn.turn.id)
 
     # --- going back, conversations, panes ---------------------------------------------------------------------
 
@@ -422,16 +439,9 @@ class ChatScreen(Screen[None]):
             await self._show_voice()
 
     def _show_ready(self) -> None:
-        self.status.show("stopped" if self._stopped else "ready", hint=self._hint())
-
-    def _hint(self) -> str:
-        if self._stopped and self.waiting:
-            return "esc brings the drafts before back" if self.waiting.redone else "esc gives your prompt back"
-        if self.waiting is None:
-            return ""
-        if self.pair.editing is not None:
-            return "ctrl+s saves your version, esc leaves it for later"
-        return "enter keeps it, e edits it" if self.waiting.picked else "which draft is more like you?"
+        editing = self.pair.editing is not None
+        hint = self.waiting.hint(stopped=self._stopped, editing=editing) if self.waiting is not None else ""
+        self.status.show("stopped" if self._stopped else "ready", hint=hint)
 
     async def _show_voice(self) -> None:
         writer = await self.app.writer()
@@ -469,20 +479,7 @@ class ChatScreen(Screen[None]):
 
     def _save_soon(self) -> None:
         if self.unsaved.dirty and not any(w.group == "save" and w.is_running for w in self.workers):
-            self.run_worker(self._save_unsaved(), name="save what was typed", group="save")
-
-    async def _save_unsaved(self) -> bool:
-        """Saves what was typed; says so when it cannot, and tries again."""
-        if not self.unsaved.dirty:
-            return True
-        try:
-            await asyncio.to_thread(self.unsaved.save)
-        except StoreError as error:
-            way_out = " ctrl+q again leaves without your last words." if self._leaving else ""
-            self.notice.say(f"{error}{way_out}")
-            return False
-        self._leaving = False
-        return True
+            self.run_worker(self.autosave.save(), name="save what was typed", group="save")
 
     async def leave(self) -> bool:
         """Stops the decoder, waits until its last words are stored, and saves what was typed."""
@@ -490,10 +487,9 @@ class ChatScreen(Screen[None]):
             self.stream.stop()
             if self.stream.look().turn_id is not None:
                 await asyncio.to_thread(self.stream.ended.wait)
-        tried, self._leaving = self._leaving, True
         async with self._in_order:
             self._note_composer()
-            left = await self._save_unsaved() or tried
+            left = await self.autosave.save_before_leaving()
         if left:
             self.workers.cancel_node(self)  # or one of them would look for widgets that are gone
         return left

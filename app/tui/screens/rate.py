@@ -108,9 +108,7 @@ class RateScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.leaning = Leaning(
-            self.store, self.app.learn_now, mention=self.status.mention, complain=self.news.say
-        )
+        self.leaning = Leaning(self.store, self.app.learn_now, mention=self.status.mention, complain=self.news.say)
         self.query_one(TitleBar).show_title("which draft is more like you?")
         self.set_interval(LOOK_EVERY_S, self._look)
         self.action_retry()
@@ -189,6 +187,7 @@ class RateScreen(Screen[None]):
     async def _recorded(self, pair: RatedPair, act: Callable[[Writer], int]) -> int:
         """Records an act about a pair in a thread, lets the voice lean on it, and returns the act's id."""
         act_id = await asyncio.to_thread(act, await self.app.writer())
+        self.news.clear()
         self.leaning.learn(pair.turn_id)
         return act_id
 

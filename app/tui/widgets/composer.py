@@ -36,6 +36,7 @@ class Composer(TextArea):
             key_display="^b",
             tooltip="Show or hide the conversations",
         ),
+        Binding("f2", "app.report", "report", id="app.report", key_display="F2", tooltip="Read what PenPal learned"),
     ]
 
     @dataclass

@@ -40,6 +40,7 @@ class Desk(Horizontal):
             yield Thread(id="thread")
             yield DraftPair(id="drafts")
             yield Notice(id="notice")
+            yield Notice(id="news", quiet=True)
             yield StatusLine(id="status")
             yield Composer(id="composer")
 
