@@ -90,8 +90,8 @@ check: setup ## Lint, check format, types and import direction
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: setup ## Measure PenPal beside what a user would pick instead
-	@$(BIN)/python -m benchmarks
+bench: setup ## Measure how fast PenPal learns (BENCH="--quick --json": ten minutes; the whole takes hours, and resumes)
+	@$(BIN)/python -m benchmarks.personalize --work .bench --out docs/benchmarks $(BENCH)
 
 clean: ## Remove .venv, caches and builds (never your texts)
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from app.manners import Deadline, Yielding
 from core.errors import LearnError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from models.personal_encoder import GaussianEncoder
     from models.personalize import Learned
 
-MAX_P_VALUE = 0.02
-"""Labels picked at random pass one time in fifty."""
+MAX_P_VALUE = 0.03
+"""Labels picked at random pass three times in a hundred."""
 PROBE_PROMPTS = 8
 Progress = Callable[[str, float], None]
 
@@ -127,21 +127,31 @@ def personalize(
     force: bool = False,
     context: str | None = None,
     max_minutes: float | None = None,
+    device: Literal["auto", "cpu"] = "auto",
     progress: Progress = lambda stage, share: None,
 ) -> PersonalizeReport:
     """Trains a new encoder and activates it if it is better beyond noise and its drafts stay fluent.
 
     `drafts` allows the fluency check and so many `examples`, the only parts that run the language model. `context`
-    learns one kind of writing anew and leaves the rest as it is. Raises LearnError for too little evidence, BusyError
-    while another run is going on in this home.
+    learns one kind of writing anew and leaves the rest as it is. `device` is where layers are trained, if they are.
+    Raises LearnError for too little evidence, BusyError while another run is going on in this home.
     """
     with run_lock(penpal.home):
-        return _Run(penpal, context, Deadline(max_minutes), progress).report(drafts=drafts, count=examples, force=force)
+        run = _Run(penpal, context, Deadline(max_minutes), device, progress)
+        return run.report(drafts=drafts, count=examples, force=force)
 
 
 class _Run:
-    def __init__(self, penpal: PenPal, context: str | None, deadline: Deadline, progress: Progress) -> None:
+    def __init__(
+        self,
+        penpal: PenPal,
+        context: str | None,
+        deadline: Deadline,
+        device: Literal["auto", "cpu"],
+        progress: Progress,
+    ) -> None:
         self.penpal, self.context, self.deadline, self.progress = penpal, context, deadline, progress
+        self.device = device
         self.yielding = Yielding(penpal.store.is_drafting)
         self.started = time.monotonic()
         self.active = penpal.store.active_encoder()
@@ -155,19 +165,20 @@ class _Run:
         trained = time.monotonic()
         encoder, fluency = learned.encoder, None
         examples: list[Example] = []
-        if drafts:
+        activated, reason = gate(learned, None, force=force)
+        if drafts and activated:
             from models.fluency import fluent_strength
 
             self.progress("Writing a few drafts to check them", 0.6)
-            prompts = _latest_prompts(evidence)
             sampling = penpal.settings.drafts.sampling()
-            fluency = fluent_strength(penpal.decoder, prompts[:PROBE_PROMPTS], encoder, sampling)
+            probed = _latest_prompts(evidence)[:PROBE_PROMPTS]
+            fluency = fluent_strength(penpal.decoder, probed, encoder, sampling)
             if fluency.strength < 1:
                 encoder = encoder.scaled(fluency.strength or 1.0)
-        activated, reason = gate(learned, fluency, force=force)
+            activated, reason = gate(learned, fluency, force=force)
         if drafts:
             self.progress("Writing before and after", 0.85)
-            examples = self._examples(prompts[:count], encoder)
+            examples = self._examples(_latest_prompts(evidence)[:count], encoder)
         encoder_id = self._write(encoder, learned)
         report = self._told(learned, fluency, examples, encoder_id, activated, reason, evidence, trained)
         self._keep(report, last_act)
@@ -187,7 +198,6 @@ class _Run:
             )
 
     def _learn(self, evidence: Sequence[Evidence]) -> Learned:
-        from models.learner import Parts
         from models.personal_encoder import GaussianEncoder
         from models.personalize import learn
 
@@ -203,15 +213,16 @@ class _Run:
             active=self.active_encoder.parts if self.active_encoder else None,
             active_saw_act=int(self.active.report.get("last_act", 0)) if self.active else 0,
             avoid=self.penpal.sameness,
+            device=self.device,
             between=self._between,
             progress=lambda stage, share: self.progress(stage, 0.4 + 0.2 * share),
         )
-        parts = learned.encoder.parts
-        if self.context is not None:
-            old = self.active_encoder.parts if self.active_encoder else Parts.generic(self.penpal.clap.latent_size)
-            parts = replace(old, contexts={**old.contexts, self.context: parts.mean - old.mean})
         # With the features, so that the fluency check and the examples are of the whole encoder, head included.
-        encoder = GaussianEncoder(parts, features=lambda messages: vectors.features([messages])[0])
+        encoder = learned.encoder.reading(lambda messages: vectors.features([messages])[0])
+        if self.context is not None:
+            around = self.active_encoder or GaussianEncoder.generic(self.penpal.clap.latent_size)
+            shift = encoder.parts.mean - around.parts.mean
+            encoder = around.with_parts(replace(around.parts, contexts={**around.parts.contexts, self.context: shift}))
         return replace(learned, encoder=encoder)
 
     def _examples(self, prompts: Sequence[Sequence[Message]], encoder: GaussianEncoder) -> list[Example]:

@@ -16,10 +16,10 @@ def newest_run(store: Store) -> EncoderRecord | None:
     return max(runs, key=lambda run: int(run.report.get("last_act", 0)), default=None)
 
 
-def news(store: Store) -> EncoderRecord | None:
-    """The newest run, until the person has asked for something in the chat after it."""
+def fresh_run(store: Store) -> EncoderRecord | None:
+    """The newest run, until the person has answered again after it."""
     run = newest_run(store)
-    return run if run is not None and run.created_utc > store.last_chatted_utc() else None
+    return run if run is not None and store.last_act_id() <= int(run.report.get("last_act", 0)) else None
 
 
 def headline(run: EncoderRecord, when: str) -> str:

@@ -50,6 +50,12 @@ class Clap:
         """Of the frozen encoder's states, which a head reads."""
         return len(self.arrays["encoder.norm.weight"])
 
+    @property
+    def encoder_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the frozen encoder's arrays, by the names that they have in an encoder with layers of its own."""
+        encoder = {name.removeprefix("encoder."): a for name, a in self.arrays.items() if name.startswith("encoder.")}
+        return {name: array.shape for name, array in encoder.items()}
+
 
 class PenPal:
     """Everything one process needs for one home; each part is made when it is first asked for."""

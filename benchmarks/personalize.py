@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,6 @@ import numpy as np
 from app.learning import personalize
 from app.tastes import TASTES, Taste
 from app.wiring import open_penpal
-from benchmarks.__main__ import cpu_name
 from benchmarks.people import TASKS_SEED, UNSEEN, Choice, Pool, fill_pool, read_texts, short
 from benchmarks.personalize_tables import Row, as_markdown, by_taste, ties_half, win_rate
 from benchmarks.remembering_decoder import RememberingDecoder
@@ -308,6 +308,14 @@ OPPOSITES = (
 def say(line: str) -> None:
     """On stderr, so that --json stays clean."""
     print(line, file=sys.stderr, flush=True)
+
+
+def cpu_name() -> str:
+    """What the machine calls its processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def summary(curve: Sequence[Row], random_rows: Sequence[Row], seconds: Sequence[Row]) -> Row:

@@ -112,10 +112,6 @@ class Store:
     def add_conversation(self, title: str, *, origin: Origin) -> int:
         return self._insert("conversations", {"title": title, "origin": origin, "created_utc": now_utc()})
 
-    def rename_conversation(self, conversation_id: int, title: str) -> None:
-        with self._transaction() as db:
-            db["conversations"].update(conversation_id, {"title": title})  # type: ignore[union-attr]
-
     def conversations(self, *, origin: Origin = "chat", limit: int = 200) -> list[Conversation]:
         """Newest first."""
         rows = self._rows(
@@ -150,14 +146,6 @@ class Store:
             [limit],
         )
         return [str(row["prompt"]) for row in rows]
-
-    def last_chatted_utc(self) -> str:
-        """When the person last asked for something in the chat; empty before that."""
-        sql = (
-            "SELECT coalesce(max(turns.created_utc), '') AS utc FROM turns "
-            "JOIN conversations ON conversations.id = turns.conversation_id WHERE conversations.origin = 'chat'"
-        )
-        return str(self._rows(sql, [])[0]["utc"])
 
     def turn(self, turn_id: int) -> Turn:
         rows = self._rows("SELECT * FROM turns WHERE id = ?", [turn_id])

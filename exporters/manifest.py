@@ -68,6 +68,8 @@ def manifest_of(record: EncoderRecord, encoder: GaussianEncoder) -> Manifest:
 def capacity_of(encoder: GaussianEncoder) -> CapacityName:
     """By its parts: one that was learned kind by kind may have more of them than its last run chose."""
     parts = encoder.parts
+    if encoder.layers:
+        return "layers"
     if parts.head is not None:
         return "head"
     if parts.contexts:

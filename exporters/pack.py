@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -20,7 +21,7 @@ from core.store import EncoderRecord, Store, now_utc
 from exporters.manifest import SHOWN, Manifest, capacity_of, manifest_of, read_manifest
 from models.checkpoint import write_atomically
 from models.learner import CapacityName
-from models.personal_encoder import GaussianEncoder
+from models.personal_encoder import LAYER_NAMES, GaussianEncoder
 
 MAX_BYTES: dict[CapacityName, int] = {
     "shift": 64_000,
@@ -61,8 +62,13 @@ def export_pack(record: EncoderRecord, encoders: Path, destination: Path, *, lat
     return manifest
 
 
-def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int, hidden_size: int) -> Pack:
-    """Raises PackError when the file is missing, damaged, not a pack, or made for another backbone or CLaP."""
+def read_pack(
+    path: Path, *, backbone_id: str, clap_id: str, latent_size: int, encoder_shapes: Mapping[str, tuple[int, ...]]
+) -> Pack:
+    """Raises PackError when the file is missing, damaged, not a pack, or made for another backbone or CLaP.
+
+    `encoder_shapes`: of the frozen encoder's layers and norm, in whose place a personal encoder's own are put.
+    """
     data = _bytes(path)
     header = _header(data, path)
     manifest = read_manifest(_about(header, path), source=str(path))
@@ -79,7 +85,7 @@ def read_pack(path: Path, *, backbone_id: str, clap_id: str, latent_size: int, h
     except (SafetensorError, ValueError) as error:
         raise PackError(f"{path} is damaged: its numbers cannot be read.") from error
     encoder = GaussianEncoder.from_arrays(arrays, latent_size=latent_size, source=str(path))
-    _refuse_misfit(encoder, manifest, hidden_size, path)
+    _refuse_misfit(encoder, manifest, encoder_shapes, path)
     return Pack(manifest, encoder, data)
 
 
@@ -94,14 +100,19 @@ def _refuse_odd_arrays(header: dict[str, Any], path: Path) -> None:
             raise PackError(f"{path} is damaged: {name[:40]} is not float32.")
 
 
-def _refuse_misfit(encoder: GaussianEncoder, manifest: Manifest, hidden_size: int, path: Path) -> None:
+def _refuse_misfit(
+    encoder: GaussianEncoder, manifest: Manifest, encoder_shapes: Mapping[str, tuple[int, ...]], path: Path
+) -> None:
     """What the arrays' own shapes do not show."""
     holds, ranks = capacity_of(encoder), get_args(CapacityName)
     if ranks.index(holds) > ranks.index(manifest.capacity):
         raise PackError(f"{path} is damaged: it says '{manifest.capacity}' and holds '{holds}'.")
-    center = encoder.parts.center
+    center, hidden_size = encoder.parts.center, encoder_shapes["norm.weight"][0]
     if center is not None and len(center) != hidden_size:
         raise PackError(f"{path} is damaged: it reads {len(center)} features of a prompt, there are {hidden_size}.")
+    layers = {name: array.shape for name, array in (encoder.layers or {}).items()}
+    if layers and layers != {name: encoder_shapes[name] for name in encoder_shapes if name.startswith(LAYER_NAMES)}:
+        raise PackError(f"{path} is damaged: its layers are not of the size that this CLaP's are.")
 
 
 def import_pack(pack: Pack, store: Store, encoders: Path) -> EncoderRecord:

@@ -78,5 +78,5 @@ class FastPath:
             features=np.concatenate(features) if features else None,
         )
         moved = learner.fit(rows, Design(), self._config, start=self.base)
-        inside = learner.within(moved, self._config.max_norm)
-        return inside if self._avoid is None else learner.without(inside, self._avoid)
+        varied = moved if self._avoid is None else learner.without(moved, self._avoid)
+        return learner.within(varied, self._config.max_norm)

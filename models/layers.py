@@ -475,5 +475,5 @@ def trial(
     asked = [prompts[i] for i in np.flatnonzero(fifth).tolist()]
     margins[fifth] = layered_margins(result.parts, encoder.with_layers(result.layers), rows.take(fifth), asked, between)
     losses = learner.log_loss(margins, rows, learning)
-    better = learner.better(losses[fifth], simpler.losses[fifth], rows.weight[fifth])
+    better = learner.better(losses[fifth], simpler.losses[fifth], aged.weight[fifth])
     return Trial(result, Candidate("layers", margins, losses), better)

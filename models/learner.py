@@ -124,7 +124,8 @@ class Parts:
     def means(self, rows: Rows) -> Array:
         """[N, D]: mu(x) of each row."""
         none = np.zeros_like(self.mean)
-        mu = self.mean + np.stack([self.contexts.get(context, none) for context in rows.context])
+        shifts = [self.contexts.get(context, none) for context in rows.context]
+        mu: Array = self.mean + np.array(shifts).reshape(len(rows), len(none))  # also of no rows
         if self.head is not None and self.center is not None and rows.features is not None:
             mu = mu + (rows.features - self.center) @ self.head
         return mu
@@ -187,7 +188,6 @@ HEAD_FEATURES = 16
 MIN_ROWS_PER_CONTEXT = 8
 MIN_ROWS_FOR_HEAD = 60
 MIN_ROWS_FOR_LAYERS = 800
-"""Rows that still count after ageing. `models.layers` takes them up from there."""
 
 
 def designs(rows: Rows) -> dict[CapacityName, Design]:
@@ -200,6 +200,12 @@ def designs(rows: Rows) -> dict[CapacityName, Design]:
     if len(rows) >= MIN_ROWS_FOR_HEAD:
         found["shift and scale"] = Design(scale=True)
     return found
+
+
+def enough_for_layers(rows: Rows, config: LearnConfig) -> bool:
+    """Whether so many rows still count: Kish's effective size of their weights after ageing."""
+    weight = rows.aged(config.half_life).weight
+    return rows.features is not None and bool(weight.sum() ** 2 >= MIN_ROWS_FOR_LAYERS * (weight**2).sum())
 
 
 def contexts_to_learn(rows: Rows) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""The overnight run: what a person did in, a personal encoder out. Never loads the language model, nor torch.
+"""The overnight run: what a person did in, a personal encoder out. Never loads the language model.
 
-Of the backbone only the token embedding and the tokenizer are read, by the frozen encoder; each text once.
+Of the backbone only the token embedding and the tokenizer are read, by the frozen encoder; each text once. Torch is
+imported only when there is enough evidence for a person's own layers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +22,9 @@ from models.latent_dpo import Posteriors
 from models.learner import Array, CapacityName, LearnConfig, Parts, Rows
 from models.personal_encoder import GaussianEncoder
 from models.text_vectors import TextVectors
+
+if TYPE_CHECKING:
+    from models.layers import Device
 
 MIN_EVIDENCE = 4
 ALIKE = 0.5
@@ -64,7 +70,8 @@ class Learned:
     worse_than_active: bool
     """On those, in log-loss."""
     capacities: dict[CapacityName, tuple[float, float]]
-    """Of each capacity that was tried: held-out accuracy and log-loss."""
+    """Of each capacity that was tried: held-out accuracy and log-loss. Layers are tried on a fifth of the turns; for
+    all others the next simpler capacity answers."""
     contexts: dict[str, Share]
     sources: dict[str, Share]
     flip_rate: float
@@ -154,16 +161,21 @@ def learn(
     repeats: Repeats = Repeats(),  # noqa: B008 (immutable)
     active: Parts | None = None,
     active_saw_act: int = 0,
+    active_vectors: TextVectors | None = None,
     avoid: Array | None = None,
     fixed_capacity: CapacityName | None = None,
+    device: Device = "auto",
+    checkpoint: Path | None = None,
     between: Callable[[], None] = lambda: None,
+    deadline: Callable[[], bool] = lambda: False,
     progress: Progress = lambda stage, share: None,
 ) -> Learned:
     """Latent DPO on what a person did, with the capacity and the half-life that cross-validation asks for.
 
-    `active` is the encoder to be compared with, on choices after the act `active_saw_act`. `avoid` [D] is a direction
-    that is not taken (`models.sameness`). `between` is called where a run can wait for a while. Raises LearnError when
-    there is too little.
+    `active` is the encoder to be compared with, on choices after the act `active_saw_act`, its prompts read by
+    `active_vectors` if it has layers of its own. `avoid` [D] is a direction that is not taken (`models.sameness`).
+    `between` is called where a run can wait for a while. Only layers take longer than seconds: they are trained on
+    `device`, go on from `checkpoint`, and end at the `deadline`. Raises LearnError when there is too little.
     """
     clock = [time.monotonic()]
     progress("Reading your choices", 0.0)
@@ -181,36 +193,50 @@ def learn(
         config = replace(config, half_life=learner.choose_half_life(rows, learner.Design(), config))
     between()
     progress("Trying how much can be learned", 0.7)
-    if fixed_capacity is not None and fixed_capacity not in learner.designs(rows):
+    if fixed_capacity not in (None, *learner.designs(rows), *(["layers"] if rows.features is not None else [])):
         raise LearnError(f"There is too little evidence for an encoder with capacity '{fixed_capacity}'.")
     best, tried = learner.cross_validated(rows, config, between)
-    capacity = fixed_capacity or best
+    told = compared(used, config)
+    capacity = best if fixed_capacity in (None, "layers") else fixed_capacity
     chosen = next(candidate for candidate in tried if candidate.capacity == capacity)
+    layered = None
+    if fixed_capacity == "layers" or (fixed_capacity is None and learner.enough_for_layers(rows, config)):
+        from models import layers  # torch takes seconds, and few people have so much evidence
+
+        layered = layers.trial(
+            rows, [e.messages for e in told], chosen, vectors.encoder(), config, device=device, checkpoint=checkpoint,
+            between=between, deadline=deadline, progress=lambda share: progress("Reading your prompts anew", share),
+        )  # fmt: skip
+        tried.append(layered.candidate)
+        if not layered.better and fixed_capacity is None:
+            layered = None
     p_value = learner.luck(rows, config)
     between()
     clock.append(time.monotonic())
     progress("Learning", 0.9)
-    parts = learner.within(learner.fit(rows, learner.designs(rows)[capacity], config), config.max_norm)
-    if avoid is not None:
-        parts = learner.without(parts, avoid)
+    if layered is None:
+        parts = learner.fit(rows, learner.designs(rows)[capacity], config)
+    else:
+        parts, capacity, chosen = layered.result.parts, "layers", layered.candidate
+    parts = learner.within(parts if avoid is None else learner.without(parts, avoid), config.max_norm)
     clock.append(time.monotonic())
-    told = compared(used, config)
     new = (np.array([e.act_id for e in told]) > active_saw_act) & ~rows.tie
-    active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(rows)
-    active_loss = learner.log_loss(active_margins, rows, config)
+    unseen = rows.take(new)
+    if active_vectors is not None and len(unseen):
+        unseen = replace(unseen, features=active_vectors.features([told[i].messages for i in np.flatnonzero(new)]))
+    active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(unseen)
+    active_loss = learner.log_loss(active_margins, unseen, config)
     progress("Done", 1.0)
     return Learned(
-        encoder=GaussianEncoder(parts),
+        encoder=GaussianEncoder(parts, layers=layered.result.layers if layered else None),
         capacity=capacity,
         evidence=len(used),
         accuracy=Share(*learner.accuracy(chosen.margins, rows)),
         log_loss=float(np.average(chosen.losses, weights=rows.weight)),
         p_value=p_value,
         unseen=Share(int((chosen.margins[new] > 0).sum()), int(new.sum())),
-        unseen_active=Share(int((active_margins[new] > 0).sum()), int(new.sum())),
-        worse_than_active=bool(
-            active is not None and new.any() and chosen.losses[new].mean() > active_loss[new].mean()
-        ),
+        unseen_active=Share(int((active_margins > 0).sum()), len(unseen)),
+        worse_than_active=bool(active is not None and new.any() and chosen.losses[new].mean() > active_loss.mean()),
         capacities={c.capacity: _summary(c, rows) for c in tried},
         contexts=_shares(chosen.margins, rows, rows.context),
         sources=_shares(chosen.margins, rows, [e.source for e in told]),

@@ -69,9 +69,9 @@ def beside(clap: Path) -> Path:
     return clap.with_name(clap.name.removesuffix(".safetensors") + ".sameness.safetensors")
 
 
-def save(direction: Array, clap: Path, clap_id: str) -> None:
-    """Keeps the direction beside its CLaP."""
-    write_arrays(beside(clap), {"direction": direction.astype(np.float32)}, {"clap": clap_id})
+def save(direction: Array, path: Path, clap_id: str) -> None:
+    """Writes the direction and which CLaP it belongs to."""
+    write_arrays(path, {"direction": direction.astype(np.float32)}, {"clap": clap_id})
 
 
 def load(clap: Path, clap_id: str, latent_size: int) -> Array | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -64,3 +65,32 @@ def evaluate(
         else:
             for name, value in asdict(report).items():
                 typer.echo(f"{name:34} {value:.3f}" if isinstance(value, float) else f"{name:34} {value}")
+
+
+@group.command()
+def sameness(
+    prompts: Annotated[
+        int, typer.Option(min=8, help="Writing tasks, four drafts each; about a second per task.")
+    ] = 300,
+    out: Annotated[Path | None, typer.Option(help="File to write; without it, beside the CLaP weights.")] = None,
+) -> None:
+    """Measure along which direction of the latent space drafts become alike, so that personal voices avoid it.
+
+    Belongs to publishing: run it once for each CLaP.
+    """
+    from app.wiring import open_penpal
+    from models import sameness as direction
+    from models.writing_tasks import writing_tasks
+
+    with closing(open_penpal()) as penpal:
+        clap = penpal.clap
+        found = direction.measure(
+            penpal.decoder,
+            writing_tasks("train", seed=3, limit=prompts),
+            clap.latent_size,
+            replace(penpal.settings.drafts.sampling(), max_tokens=48),
+            progress=lambda share: _tell(f"drafted {share:.0%}") if round(share * prompts) % 30 == 0 else None,
+        )
+        target = out or direction.beside(clap.path)
+        direction.save(found, target, clap.id)
+        typer.echo(target)

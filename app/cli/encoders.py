@@ -86,7 +86,7 @@ def list_(json: AsJson = False) -> None:
 
 @group.command()
 def show(encoder_id: EncoderId, json: AsJson = False) -> None:
-    """Show what a voice was made from, how well it foresees your choices, and how far it leans."""
+    """Show what a voice was made from, how good it is, and how far it leans."""
     from app.wiring import open_penpal
     from core.voices import find_encoder
 
@@ -103,7 +103,7 @@ def show(encoder_id: EncoderId, json: AsJson = False) -> None:
 
 @group.command()
 def diff(a: EncoderId, b: EncoderId, json: AsJson = False) -> None:
-    """Compare two voices: how far apart they lean, in which kinds of writing, and how they were measured."""
+    """Compare two voices: how far apart they lean, and their numbers."""
     from app.wiring import open_penpal
     from core.voices import usable_encoder
     from models.voice_difference import difference

@@ -68,7 +68,7 @@ def import_(
         clap, encoders = penpal.clap, penpal.home.encoders
         pack = read_pack(
             file, backbone_id=penpal.backbone.id, clap_id=clap.id,
-            latent_size=clap.latent_size, hidden_size=clap.hidden_size,
+            latent_size=clap.latent_size, encoder_shapes=clap.encoder_shapes,
         )  # fmt: skip
         record = import_pack(pack, penpal.store, encoders)
         if use:

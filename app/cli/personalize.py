@@ -35,6 +35,7 @@ class _Wanted:
 
     context: str | None
     max_minutes: float | None
+    device: Literal["auto", "cpu"]
     drafts: bool
     force: bool
     when_idle: bool
@@ -52,7 +53,10 @@ def personalize(
     ] = None,
     device: Annotated[
         Literal["auto", "cpu"],
-        typer.Option(help="Where to compute. Both mean the CPU: nothing here is large enough to gain from a GPU."),
+        typer.Option(
+            help="Where layers of your own are trained, once there are very many answers: the fastest device, or the "
+            "CPU. All else is so small that a GPU would not be faster."
+        ),
     ] = "auto",
     no_drafts: Annotated[
         bool,
@@ -91,7 +95,7 @@ def personalize(
         "--on-schedule": on_schedule,
     }  # fmt: skip
     mode = _mode([name for name, given in options.items() if given])
-    wanted = _Wanted(clean_tag(context), max_minutes, not no_drafts, force, when_idle, json)
+    wanted = _Wanted(clean_tag(context), max_minutes, device, not no_drafts, force, when_idle, json)
     if mode == "--schedule":
         _schedule(schedule or "", when_idle=when_idle, yes=yes)
     elif mode == "--unschedule":
@@ -191,7 +195,7 @@ def _learned(penpal: PenPal, wanted: _Wanted) -> PersonalizeReport:
     with progress_bar() as progress:
         return learn(
             penpal, drafts=wanted.drafts, force=wanted.force, context=wanted.context,
-            max_minutes=wanted.max_minutes, progress=progress,
+            max_minutes=wanted.max_minutes, device=wanted.device, progress=progress,
         )  # fmt: skip
 
 

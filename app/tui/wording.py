@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from app.newest_run import headline
 from core.errors import PenPalError
 from core.feedback import changed_words, words
+from core.store import EncoderRecord
 
 
 def counted(count: int, noun: str) -> str:
@@ -33,6 +35,11 @@ def since_when(created_utc: str, *, now: datetime | None = None) -> str:
         return "last night"
     days = {today: "today", today - timedelta(days=1): "yesterday"}
     return days.get(when.date(), f"on {when:%d %b %Y}")
+
+
+def as_news(run: EncoderRecord) -> str:
+    """A run that is new to the person, in one line."""
+    return f"{headline(run, since_when(run.created_utc))} F2 shows more."
 
 
 def in_words(error: Exception) -> str:

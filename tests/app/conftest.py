@@ -146,6 +146,7 @@ def answer(
     texts: tuple[str, str] | None = None,
     backbone_id: str = BACKBONE_ID,
     context: str | None = None,
+    note: str | None = None,
 ) -> int:
     """Two drafts for a prompt, and what the person said: the first, warm one, or that both are as good."""
     turn = store.add_turn(
@@ -161,8 +162,8 @@ def answer(
     for draft, text in zip(drafts, written, strict=True):
         store.finish_draft(draft, text, tokens=3, finish="stop", duration_ms=1)
     if answer == "tie":
-        return store.add_act("tie", turn)
-    return store.add_act("pick", turn, draft_id=drafts[0], other_draft_id=drafts[1])
+        return store.add_act("tie", turn, note=note)
+    return store.add_act("pick", turn, draft_id=drafts[0], other_draft_id=drafts[1], note=note)
 
 
 def picks(store: Store, count: int) -> None:

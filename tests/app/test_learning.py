@@ -110,7 +110,7 @@ def test_a_run_lists_keeps_and_activates_what_it_learned(home: PenPal, store: St
     mean = home.load_encoder(record).parts.mean
     assert np.abs(mean).argmax() == 0
     assert mean[0] > 0
-    assert [share for _, share in told] == sorted(share for _, share in told)
+    assert np.diff([share for _, share in told]).min() > -1e-9
     assert told[-1] == ("Done", 1.0)
     assert [example.prompt for example in report.examples] == [f"Thing {i}" for i in (11, 10, 9, 8, 7)]
 
@@ -181,13 +181,8 @@ def test_a_plan_counts_by_kind_of_answer_and_of_writing(home: PenPal, store: Sto
     picks(store, 3)
     answer(store, "Write a review of the hotel.")
     answer(store, "Write a mail to Ann.", answer="tie")
-    store.add_act("pick", answer_turn(store), draft_id=9, other_draft_id=10, note="wrong fact")
+    answer(store, "When was the battle?", note="wrong fact")
     found = plan(home)
-    assert (found.evidence, found.left_out) == (4, 1)
-    assert found.by_source == {"pick": 4}
-    assert found.by_context == {"other": 3, "review": 1}
-
-
-def answer_turn(store: Store) -> int:
-    """The turn of the tie, which is about to be answered again."""
-    return store.draft(9).turn_id
+    assert (found.evidence, found.left_out) == (5, 1)
+    assert found.by_source == {"pick": 4, "tie": 1}
+    assert found.by_context == {"other": 3, "review": 1, "mail": 1}

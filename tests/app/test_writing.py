@@ -125,7 +125,7 @@ def test_a_damaged_voice_is_one_clear_line_with_the_way_out(penpal: Run, penpal_
     assert penpal("write", "Say hello.") == Result(
         1,
         "",
-        f"penpal: The active encoder {record.id[:12]} is missing or damaged ({file}): 'penpal encoder rollback'.\n",
+        f"penpal: The encoder {record.id[:12]} is missing or damaged ({file}): 'penpal encoder rollback'.\n",
     )
 
 

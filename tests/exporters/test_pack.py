@@ -19,6 +19,7 @@ from models.backbone import file_sha256
 from models.checkpoint import read_arrays
 from models.learner import CapacityName
 from models.personal_encoder import MAX_CONTEXTS, GaussianEncoder
+from models.text_encoder import layer_arrays
 
 B, C, SIZE, HIDDEN = "b" * 64, "c" * 64, 8, 6
 GOOD: dict[str, Any] = {
@@ -27,6 +28,10 @@ GOOD: dict[str, Any] = {
 }
 CONTEXTS = {"context.mail": np.ones(SIZE, np.float32), "context.my diary": np.zeros(SIZE, np.float32)}
 HEAD = {"head": np.ones((HIDDEN, SIZE), np.float32), "center": np.ones(HIDDEN, np.float32)}
+KEYS, INNER = 4, 10
+SHAPES: dict[str, tuple[int, ...]] = {"head.weight": (2 * SIZE, HIDDEN), "norm.weight": (HIDDEN,)}
+SHAPES |= {f"layers.{i}.{name}": shape for i in (0, 1) for name, shape in layer_arrays(HIDDEN, KEYS, INNER).items()}
+LAYERS = {name: np.ones(shape, np.float16) for name, shape in SHAPES.items() if name != "head.weight"}
 ABOUT = Manifest(
     backbone=B, clap=C, pairs=12, accuracy=0.75, created="2026-11-20", card="A voice.", capacity="shift and scale"
 ).about()
@@ -50,7 +55,7 @@ def write(file: Path) -> Callable[..., Path]:
 
 
 def read(file: Path) -> Pack:
-    return read_pack(file, backbone_id=B, clap_id=C, latent_size=SIZE, hidden_size=HIDDEN)
+    return read_pack(file, backbone_id=B, clap_id=C, latent_size=SIZE, encoder_shapes=SHAPES)
 
 
 def refusal(file: Path) -> str:
@@ -77,6 +82,7 @@ def personalized(home: Path, report: dict[str, Any], arrays: dict[str, Any] = GO
         (GOOD | CONTEXTS, "contexts"),
         (GOOD | HEAD, "head"),
         (GOOD | HEAD | CONTEXTS, "head"),
+        (GOOD | HEAD | LAYERS, "layers"),
     ],
 )
 def test_a_pack_goes_through_two_homes_bit_by_bit(tmp_path: Path, arrays: dict[str, Any], capacity: str) -> None:
@@ -251,7 +257,12 @@ def test_every_field_of_the_manifest_is_checked(write: Callable[..., Path], fiel
 
 @pytest.mark.parametrize(
     ("arrays", "capacity", "holds"),
-    [({}, "shift", "shift and scale"), (CONTEXTS, "shift and scale", "contexts"), (HEAD, "contexts", "head")],
+    [
+        ({}, "shift", "shift and scale"),
+        (CONTEXTS, "shift and scale", "contexts"),
+        (HEAD, "contexts", "head"),
+        (HEAD | LAYERS, "head", "layers"),
+    ],
 )
 def test_a_pack_holds_no_more_than_its_capacity_says(
     write: Callable[..., Path], arrays: dict[str, Any], capacity: str, holds: str
@@ -262,6 +273,14 @@ def test_a_pack_holds_no_more_than_its_capacity_says(
 def test_a_head_over_other_features_is_refused(write: Callable[..., Path]) -> None:
     narrow = {"head": np.ones((HIDDEN - 1, SIZE), np.float32), "center": np.ones(HIDDEN - 1, np.float32)}
     assert refusal(write(narrow, capacity="head")).endswith("it reads 5 features of a prompt, there are 6.")
+
+
+def test_layers_of_another_size_are_refused(write: Callable[..., Path]) -> None:
+    sizes = layer_arrays(HIDDEN, KEYS, INNER + 2)
+    wide = {f"layers.{i}.{name}": np.ones(shape, np.float16) for i in (0, 1) for name, shape in sizes.items()}
+    assert refusal(write(HEAD | LAYERS | wide, capacity="layers")).endswith("not of the size that this CLaP's are.")
+    one_less = {name: array for name, array in (HEAD | LAYERS).items() if not name.startswith("layers.1.")}
+    assert refusal(write(one_less, capacity="layers")).endswith("not of the size that this CLaP's are.")
 
 
 @pytest.mark.parametrize("name", ["context.\x1b[2J", "context.Küche", "context." + "x" * 100, "\n"])

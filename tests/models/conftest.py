@@ -30,6 +30,14 @@ def tiny_clap(tiny_folder: Path, tiny_backbone: Backbone) -> Arrays:
 
 
 @pytest.fixture(scope="session")
+def telling_clap(tiny_clap: Arrays) -> Arrays:
+    """The untrained encoder says nearly the same of all texts; here its means lie as far apart as a trained one's."""
+    weights = tiny_clap["encoder.head.weight"].astype("float32")
+    weights[: tiny.LATENT_SIZE] *= 8
+    return tiny_clap | {"encoder.head.weight": weights}
+
+
+@pytest.fixture(scope="session")
 def tiny_torch(tiny_backbone: Backbone, tiny_clap: Arrays) -> TorchDecoder:
     return tiny.torch_decoder(tiny_backbone, tiny_clap)
 

@@ -11,7 +11,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, TextArea
 
-from app.newest_run import headline, news
+from app.newest_run import fresh_run
 from app.tui.acts import keep, pick, save_edit, settle, star, undo
 from app.tui.app import PenPalApp
 from app.tui.autosave import Autosave
@@ -30,7 +30,7 @@ from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.thread import Thread
 from app.tui.widgets.title_bar import TitleBar
-from app.tui.wording import count_words, counted, in_words, since_when
+from app.tui.wording import as_news, count_words, counted, in_words
 from core.errors import PromptTooLongError
 from core.evidence import lessons
 from core.recorder import Recorder
@@ -92,8 +92,8 @@ class ChatScreen(Screen[None]):
         self.set_interval(LOOK_EVERY_S, self._look)
         self.set_interval(SAVE_EVERY_S, self._save_soon)
         await self._open(starting_place(self.store))
-        if (run := news(self.store)) is not None:
-            self.news.say(f"{headline(run, since_when(run.created_utc))} F2 shows more.")
+        if (run := fresh_run(self.store)) is not None:
+            self.news.say(as_news(run))
         self.run_worker(self._load(), name="load the backbone")
 
     def on_unmount(self) -> None:

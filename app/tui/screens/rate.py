@@ -15,6 +15,7 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from app.newest_run import fresh_run
 from app.tui.app import PenPalApp
 from app.tui.leaning import Leaning
 from app.tui.pair_maker import PairMaker, RatedPair
@@ -22,7 +23,7 @@ from app.tui.widgets.draft_card import DraftCard
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.title_bar import TitleBar
-from app.tui.wording import counted, in_words
+from app.tui.wording import as_news, counted, in_words
 from core.evidence import lessons
 from core.feedback import ActKind
 from core.session import Writer
@@ -109,6 +110,8 @@ class RateScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.leaning = Leaning(self.store, self.app.learn_now, mention=self.status.mention, complain=self.news.say)
+        if (run := fresh_run(self.store)) is not None:
+            self.news.say(as_news(run))
         self.query_one(TitleBar).show_title("which draft is more like you?")
         self.set_interval(LOOK_EVERY_S, self._look)
         self.action_retry()

@@ -1,21 +1,30 @@
-"""A PenPal whose decoder is a script, and a chat with it that a test can press keys on."""
+"""A PenPal whose decoder is a script, and the screens with it that a test can press keys on."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
+import app.tui.screens.rate
 from app.tui.app import PenPalApp
 from app.tui.screens.chat import ChatScreen
-from app.wiring import PenPal, open_penpal
+from app.tui.screens.rate import Answer, RateScreen
+from app.tui.widgets.draft_card import DraftCard
+from app.wiring import Clap, PenPal, open_penpal
 from core.feedback import in_force
 from core.session import Voice
+from models.backbone import Backbone
+from tests.app.conftest import CLAP_ID, LATENT_SIZE
 from tests.scripted_decoder import ScriptedDecoder
+from tests.scripted_text_encoder import HIDDEN_SIZE, ScriptedTextEncoder
 
 
 @pytest.fixture
@@ -31,6 +40,23 @@ def penpal(decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(wired, "voice", lambda *, generic=False: Voice(None, None))
     yield wired
     wired.close()
+
+
+@pytest.fixture
+def learning(penpal: PenPal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PenPal:
+    """`penpal` with its own voice, which learns from every answer; a rule takes the place of the encoder of texts."""
+    monkeypatch.delattr(penpal, "voice")
+    monkeypatch.setattr(penpal, "latents_trusted", lambda: True)
+    arrays = {
+        "adapter.inp.weight": np.zeros((4, LATENT_SIZE), np.float32),
+        "encoder.norm.weight": np.ones(HIDDEN_SIZE, np.float32),
+    }
+    vars(penpal).update(
+        text_encoder=ScriptedTextEncoder(LATENT_SIZE),
+        backbone=Backbone(tmp_path / "scripted.gguf", ScriptedDecoder.backbone_id),
+        clap=Clap(Path("scripted.clap"), CLAP_ID, arrays, {}),
+    )
+    return penpal
 
 
 async def until(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
@@ -86,5 +112,40 @@ def open_chat(penpal: PenPal) -> Callable[..., AbstractAsyncContextManager[Chat]
             if ready:
                 await until(lambda: screen.status.phase == "ready")
             yield Chat(penpal, pilot, screen)
+
+    return opened
+
+
+class Rate:
+    """The screen and the keys."""
+
+    until = staticmethod(until)
+
+    def __init__(self, penpal: PenPal, pilot: Pilot[None], screen: RateScreen) -> None:
+        self.penpal, self.pilot, self.screen = penpal, pilot, screen
+
+    async def answer(self, key: str) -> Answer:
+        await until(lambda: self.screen.pair)
+        before = len(self.screen.answers)
+        await self.pilot.press(key)
+        await until(lambda: len(self.screen.answers) == before + 1)
+        return self.screen.answers[-1]
+
+    def shown(self) -> list[str]:
+        return [str(card.query_one(Static).content) for card in self.screen.query(DraftCard)]
+
+
+@pytest.fixture
+def open_rate(penpal: PenPal, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractAsyncContextManager[Rate]]:
+    monkeypatch.setattr(app.tui.screens.rate, "MIN_LOOK_S", 0.0)
+
+    @asynccontextmanager
+    async def opened(
+        prompts: Sequence[str] = ("First task.", "Second task."), context: str | None = None
+    ) -> AsyncIterator[Rate]:
+        screen = RateScreen(penpal.store, prompts, context=context)
+        async with PenPalApp(penpal, screen).run_test(size=(120, 36)) as pilot:
+            yield Rate(penpal, pilot, screen)
+            await screen.leave()
 
     return opened

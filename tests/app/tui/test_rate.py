@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
-from textual.widgets import Static
 
 import app.tui.pair_maker
 import app.tui.screens.rate
 from app.tui import run_rate
-from app.tui.app import PenPalApp
 from app.tui.pair_maker import PairMaker, RatedPair
-from app.tui.screens.rate import Answer, RateScreen, summary
+from app.tui.screens.rate import Answer, summary
 from app.tui.widgets.draft_card import DraftCard
 from app.wiring import PenPal
 from core.errors import BackboneError, StoreError, UsageError
@@ -28,37 +25,6 @@ from tests.scripted_decoder import WARM_AND_DRY, ScriptedDecoder
 Until = Callable[..., Awaitable[None]]
 OpenRate = Callable[..., AbstractAsyncContextManager[Any]]
 PROMPTS = ["First task.", "Second task."]
-
-
-class Rate:
-    """The screen and the keys."""
-
-    def __init__(self, penpal: PenPal, pilot: Pilot[None], screen: RateScreen, until: Until) -> None:
-        self.penpal, self.pilot, self.screen, self.until = penpal, pilot, screen, until
-
-    async def answer(self, key: str) -> Answer:
-        await self.until(lambda: self.screen.pair)
-        before = len(self.screen.answers)
-        await self.pilot.press(key)
-        await self.until(lambda: len(self.screen.answers) == before + 1)
-        return self.screen.answers[-1]
-
-    def shown(self) -> list[str]:
-        return [str(card.query_one(Static).content) for card in self.screen.query(DraftCard)]
-
-
-@pytest.fixture
-def open_rate(penpal: PenPal, until: Until, monkeypatch: pytest.MonkeyPatch) -> OpenRate:
-    monkeypatch.setattr(app.tui.screens.rate, "MIN_LOOK_S", 0.0)
-
-    @asynccontextmanager
-    async def opened(prompts: list[str] = PROMPTS, context: str | None = None) -> AsyncIterator[Rate]:
-        screen = RateScreen(penpal.store, prompts, context=context)
-        async with PenPalApp(penpal, screen).run_test(size=(120, 36)) as pilot:
-            yield Rate(penpal, pilot, screen, until)
-            await screen.leave()
-
-    return opened
 
 
 @pytest.mark.parametrize(
@@ -191,7 +157,7 @@ def always_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.tui.pair_maker, "AGAIN_SHARE", 1.0)
 
 
-def pairs(rate: Rate) -> int:
+def pairs(rate: Any) -> int:
     """What there is to learn from, as the store has it."""
     return sum(e.weight > 0 for e in rate.penpal.store.evidence(backbone_id="scripted"))
 
