@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from models.personal_encoder import GaussianEncoder
     from models.personalize import Learned
 
+Prompt = tuple[tuple[Message, ...], str]
+"""A conversation and its kind of writing."""
 MAX_P_VALUE = 0.03
 """Labels picked at random pass three times in a hundred."""
 PROBE_PROMPTS = 8
@@ -169,15 +171,14 @@ class _Run:
         if drafts and activated:
             from models.fluency import fluent_strength
 
-            self.progress("Writing a few drafts to check them", 0.6)
             sampling = penpal.settings.drafts.sampling()
             probed = _latest_prompts(evidence)[:PROBE_PROMPTS]
-            fluency = fluent_strength(penpal.decoder, probed, encoder, sampling)
+            told = _part(self.progress, "Writing a few drafts to check them", 0.6, 0.85)
+            fluency = fluent_strength(penpal.decoder, probed, encoder, sampling, told)
             if fluency.strength < 1:
                 encoder = encoder.scaled(fluency.strength or 1.0)
             activated, reason = gate(learned, fluency, force=force)
         if drafts:
-            self.progress("Writing before and after", 0.85)
             examples = self._examples(_latest_prompts(evidence)[:count], encoder)
         encoder_id = self._write(encoder, learned)
         report = self._told(learned, fluency, examples, encoder_id, activated, reason, evidence, trained)
@@ -201,32 +202,32 @@ class _Run:
         from models.personal_encoder import GaussianEncoder
         from models.personalize import learn
 
-        def reading(share: float) -> None:
-            self.progress("Reading your choices", 0.4 * share)
-
-        vectors = self.penpal.text_vectors(between=self._between, progress=reading)
+        penpal, active = self.penpal, self.active_encoder
+        reading = _part(self.progress, "Reading your choices", 0.0, 0.4)
+        vectors = penpal.text_vectors(between=self._between, progress=reading)
         learned = learn(
             evidence,
             vectors,
-            config=self.penpal.learn_config(),
-            repeats=self.penpal.store.repeats(),
-            active=self.active_encoder.parts if self.active_encoder else None,
+            config=penpal.learn_config(),
+            repeats=penpal.store.repeats(),
+            active=active.parts if active else None,
             active_saw_act=int(self.active.report.get("last_act", 0)) if self.active else 0,
-            avoid=self.penpal.sameness,
+            active_vectors=penpal.prompts_of(active) if active else None,
+            avoid=penpal.sameness,
             device=self.device,
-            between=self._between,
+            checkpoint=penpal.home.runs / "layers.checkpoint.safetensors",
+            between=self.yielding,
+            deadline=self.deadline.passed,
             progress=lambda stage, share: self.progress(stage, 0.4 + 0.2 * share),
         )
-        # With the features, so that the fluency check and the examples are of the whole encoder, head included.
-        encoder = learned.encoder.reading(lambda messages: vectors.features([messages])[0])
+        encoder = penpal.reading(learned.encoder)
         if self.context is not None:
-            around = self.active_encoder or GaussianEncoder.generic(self.penpal.clap.latent_size)
+            around = active or GaussianEncoder.generic(penpal.clap.latent_size)
             shift = encoder.parts.mean - around.parts.mean
             encoder = around.with_parts(replace(around.parts, contexts={**around.parts.contexts, self.context: shift}))
-        return replace(learned, encoder=encoder)
+        return replace(learned, encoder=encoder, drift=encoder.drift)
 
-    def _examples(self, prompts: Sequence[Sequence[Message]], encoder: GaussianEncoder) -> list[Example]:
-        from core.contexts import context_of
+    def _examples(self, prompts: Sequence[Prompt], encoder: GaussianEncoder) -> list[Example]:
         from models.fluency import write_drafts
         from models.personal_encoder import GaussianEncoder
 
@@ -234,9 +235,10 @@ class _Run:
         before = self.active_encoder or GaussianEncoder.generic(penpal.clap.latent_size)
         sampling = penpal.settings.drafts.sampling()
         found = []
-        for i, messages in enumerate(prompts):
-            kind = context_of(messages[-1].content)
-            latents = [voice.mean(messages, kind) for voice in (before, encoder)]
+        told = _part(self.progress, "Writing before and after", 0.85, 1.0)
+        for i, (messages, context) in enumerate(prompts):
+            told(i / len(prompts))
+            latents = [voice.mean(messages, context) for voice in (before, encoder)]
             pair = write_drafts(penpal.decoder, messages, latents, sampling, i)
             found.append(Example(messages[-1].content, pair[0].text, pair[1].text))
         return found
@@ -287,7 +289,7 @@ class _Run:
             distinct2_generic=fluency.generic_distinct2 if fluency else None,
             distinct2_personal=fluency.personal_distinct2 if fluency else None,
             examples=examples,
-            device=DEVICE,
+            device=DEVICE if learned.capacity != "layers" else f"{DEVICE}; layers in torch ({self.device})",
             seconds={
                 **learned.seconds,
                 "learn": trained - self.started,
@@ -318,7 +320,7 @@ class _Run:
                 created_utc=now_utc(),
             )
         )
-        if report.activated:
+        if report.activated and (self.active is None or self.active.id != report.encoder_id):
             penpal.store.activate_encoder(report.encoder_id, report.reason)
 
 
@@ -338,25 +340,32 @@ def _evidence(penpal: PenPal, context: str | None) -> list[Evidence]:
     return found
 
 
-def _latest_prompts(evidence: Sequence[Evidence]) -> list[tuple[Message, ...]]:
-    """Each once, the newest first."""
-    return list(dict.fromkeys(e.messages for e in reversed(evidence)))
+def _latest_prompts(evidence: Sequence[Evidence]) -> list[Prompt]:
+    """Each once, the newest first, with its kind of writing."""
+    return list(dict.fromkeys((e.messages, e.context) for e in reversed(evidence)))
+
+
+def _part(progress: Progress, stage: str, start: float, end: float) -> Callable[[float], None]:
+    """Progress of one stage, as a part of the whole."""
+    return lambda share: progress(stage, start + (end - start) * share)
 
 
 def gate(learned: Learned, fluency: Fluency | None, *, force: bool) -> tuple[bool, str]:
     """Whether the new encoder becomes the active one, and why, in a writer's words."""
     right, count = learned.accuracy.right, learned.accuracy.count
     found = f"it foresees {right} of {count} choices it has not seen"
+    if count == 0:
+        found = "there were no choices between two texts to check it on"
     if force:
         return True, f"activated because you said so; {found}"
     if learned.p_value > MAX_P_VALUE:
         return False, f"not activated: {found}, which could be luck; a few more choices will tell"
     if learned.worse_than_active:
         new, old = learned.unseen, learned.unseen_active
-        return False, (
-            f"not activated: of the {new.count} choices since your present voice was made it foresees {new.right}, "
-            f"that one {old.right}"
-        )
+        counts = f"it foresees {new.right}, that one {old.right}"
+        if new.right >= old.right:
+            counts = f"it is less sure of the right ones than that one ({new.right} and {old.right} foreseen)"
+        return False, f"not activated: of the {new.count} choices since your present voice was made {counts}"
     if fluency is not None and fluency.strength == 0:
         return False, f"not activated: its drafts read badly ({fluency.fault})"
     return True, f"activated: {found}"

@@ -25,7 +25,8 @@ def as_markdown(report: PersonalizeReport) -> str:
         "",
         f"Voice `{report.encoder_id[:12]}`: {report.reason}.",
         "",
-        f"- Learned from **{report.pairs}** answers ({_listed(report.pairs_by_source)}); {report.left_out} said too little.",
+        f"- Learned from **{report.pairs}** answers ({_listed(report.pairs_by_source)}); {report.left_out} said too "
+        "little.",
         f"- It foresees **{report.accuracy:.0%}** of the choices that were kept from it (95% interval {low:.0%} to "
         f"{high:.0%}); the generic voice 50%.",
     ]

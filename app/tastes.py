@@ -72,9 +72,9 @@ def sentiment(text: str) -> float:
 
 CONTRACTION = re.compile(r"\b\w+['\u2019](?:t|s|re|ve|ll|d|m)\b", re.IGNORECASE)
 FORMAL = frozenset(
-    "dear sincerely regards regarding please would kindly appreciate sincere request hereby opportunity inform "
-    "pleased ensure assistance".split()
-)
+    ("dear", "sincerely", "regards", "regarding", "please", "would", "kindly", "appreciate", "sincere", "request",
+     "hereby", "opportunity", "inform", "pleased", "ensure", "assistance")
+)  # fmt: skip
 
 
 def contractions(text: str) -> float:

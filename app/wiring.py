@@ -152,7 +152,7 @@ class PenPal:
         chosen = self.settings.learning
         return LearnConfig(
             loss=chosen.loss, noise=chosen.noise, variant=chosen.variant, known_weight=chosen.known_weight,
-            half_life=chosen.half_life, flip_rate=chosen.flip_rate or 0.0,
+            half_life=chosen.half_life, flip_rate=chosen.flip_rate,
         )  # fmt: skip
 
     def load_encoder(self, record: EncoderRecord) -> GaussianEncoder:
@@ -167,11 +167,18 @@ class PenPal:
         path = self.home.encoders / record.file
         if not path.is_file() or file_sha256(path) != record.id:
             raise PackError(f"The encoder {record.id[:12]} is missing or damaged ({path}): 'penpal encoder rollback'.")
+        encoder, _ = GaussianEncoder.load(path, latent_size=self.clap.latent_size)
+        return self.reading(encoder)
+
+    def prompts_of(self, encoder: GaussianEncoder) -> TextVectors:
+        """Prompts as this encoder reads them: with layers of its own, or with the frozen ones."""
         vectors = self.text_vectors()
-        encoder, _ = GaussianEncoder.load(
-            path, latent_size=self.clap.latent_size, features=lambda messages: vectors.features([messages])[0]
-        )
-        return encoder
+        return vectors if encoder.layers is None else vectors.with_layers(encoder.layers)
+
+    def reading(self, encoder: GaussianEncoder) -> GaussianEncoder:
+        """The encoder, able to read prompts."""
+        vectors = self.prompts_of(encoder)
+        return encoder.reading(lambda messages: vectors.features([messages])[0])
 
     def voice(self, *, generic: bool = False) -> Voice:
         """The active encoder's voice, or the generic one. Generic too, with `latents_off`, when parity failed."""
@@ -187,14 +194,18 @@ class PenPal:
     def _fast_path(self, record: EncoderRecord | None) -> FastPath:
         """From the active encoder; has heard every answer since the last run."""
         from models.fast_path import FastPath
-        from models.learner import Parts
+        from models.personal_encoder import GaussianEncoder
 
         encoder_id = record.id if record else None
         if self._heard is not None and self._heard[0] == encoder_id:
             return self._heard[1]
-        base = self.load_encoder(record).parts if record else Parts.generic(self.clap.latent_size)
+        encoder = self.load_encoder(record) if record else GaussianEncoder.generic(self.clap.latent_size)
         path = FastPath(
-            base, record.pairs if record else 0, self.text_vectors(), self.learn_config(), avoid=self.sameness
+            encoder.parts,
+            record.pairs if record else 0,
+            self.prompts_of(encoder),
+            self.learn_config(),
+            avoid=self.sameness,
         )
         # Not of the latest one: the clock that orders them may have been set back.
         heard = max((int(run.report.get("last_act", 0)) for run in self.store.encoders()), default=0)

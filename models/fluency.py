@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from core.contexts import context_of
 from core.protocols import Decoder, DraftRequest, Latent, Message, Sampling
 from models.personal_encoder import GaussianEncoder
 
@@ -72,17 +71,24 @@ PROBE_TOKENS = 48
 
 
 def fluent_strength(
-    decoder: Decoder, prompts: Sequence[Sequence[Message]], encoder: GaussianEncoder, sampling: Sampling
+    decoder: Decoder,
+    prompts: Sequence[tuple[Sequence[Message], str]],
+    encoder: GaussianEncoder,
+    sampling: Sampling,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Fluency:
-    """The largest strength at which drafts from the encoder's mean stay as fluent and as varied as generic ones."""
+    """The largest strength at which drafts from the encoder's mean stay as fluent and as varied as generic ones.
+
+    `prompts` are conversations with their kinds of writing.
+    """
     short = replace(sampling, max_tokens=PROBE_TOKENS)
 
     def probe(*strengths: float) -> list[tuple[float, float]]:
         """Perplexity and distinct-2 of the voice at each strength, all of them in one batch per prompt."""
         voices = [encoder.scaled(strength) for strength in strengths]
         written: list[list[WrittenDraft]] = [[] for _ in voices]
-        for i, messages in enumerate(prompts):
-            context = context_of(messages[-1].content)
+        for i, (messages, context) in enumerate(prompts):
+            progress((i / len(prompts) + (len(strengths) > 2)) / 2)
             latents = [voice.mean(messages, context) for voice in voices]
             for drafts, draft in zip(written, write_drafts(decoder, messages, latents, short, i), strict=True):
                 drafts.append(draft)

@@ -44,7 +44,8 @@ class LearnConfig:
     max_norm: float = 5.0
     """The mean stays inside the cloud of real posteriors, whose mean norm is 5."""
     noise: NoiseModel = "robust"
-    flip_rate: float = 0.0
+    flip_rate: float | None = None
+    """The share of labels that are turned round; None: to be estimated, 0 until then."""
     known_weight: float = 0.0
     """Weight of the latents that made the drafts, beside what the posteriors infer from the texts."""
     half_life: float | None = None
@@ -300,7 +301,7 @@ def pair_loss(config: LearnConfig) -> MarginLoss:
     def plain(margin: latent_dpo.Floats) -> latent_dpo.LossTerms:
         return latent_dpo.LOSSES[config.loss](margin, beta=config.beta)
 
-    return latent_dpo.NOISE_MODELS[config.noise](plain, config.flip_rate)
+    return latent_dpo.NOISE_MODELS[config.noise](plain, config.flip_rate or 0.0)
 
 
 STEPS = 50

@@ -58,6 +58,11 @@ class GaussianEncoder:
         """Whether drafting needs the prompt's features."""
         return self.parts.head is not None
 
+    @property
+    def drift(self) -> float:
+        """Length of the mean for a prompt that has no context and no features: 0 is generic, prior draws lie at 5.7."""
+        return float(np.linalg.norm(self.parts.mean))
+
     def mean(self, messages: Sequence[Message], context: str) -> Latent:
         parts = self.parts
         mean: Array = parts.mean + parts.contexts.get(context, 0.0)

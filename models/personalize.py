@@ -182,7 +182,7 @@ def learn(
     used = [e for e in weighed(evidence, vectors) if e.weight > 0]
     _refuse_too_little(used, len(evidence))
     config = config or LearnConfig()
-    if config.flip_rate == 0:
+    if config.flip_rate is None:
         config = replace(config, flip_rate=repeats.flip_rate())
     rows = rows_of(used, vectors, config, features=len(used) >= learner.MIN_ROWS_FOR_HEAD)
     if len(np.unique(rows.turn)) < 2:
@@ -227,8 +227,9 @@ def learn(
     active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(unseen)
     active_loss = learner.log_loss(active_margins, unseen, config)
     progress("Done", 1.0)
+    encoder = GaussianEncoder(parts, layers=layered.result.layers if layered else None)
     return Learned(
-        encoder=GaussianEncoder(parts, layers=layered.result.layers if layered else None),
+        encoder=encoder,
         capacity=capacity,
         evidence=len(used),
         accuracy=Share(*learner.accuracy(chosen.margins, rows)),
@@ -240,9 +241,9 @@ def learn(
         capacities={c.capacity: _summary(c, rows) for c in tried},
         contexts=_shares(chosen.margins, rows, rows.context),
         sources=_shares(chosen.margins, rows, [e.source for e in told]),
-        flip_rate=config.flip_rate,
+        flip_rate=config.flip_rate or 0.0,
         half_life=config.half_life,
-        drift=float(np.linalg.norm(parts.mean)),
+        drift=encoder.drift,
         seconds={
             "read": clock[1] - clock[0],
             "check": clock[2] - clock[1],

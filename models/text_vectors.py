@@ -55,10 +55,11 @@ class TextVectors:
         self.read = 0
         """Texts that the cache lacked."""
 
-    def with_layers(self, layers: Arrays, encoder_id: str) -> TextVectors:
-        """The same, but prompts are read by the personal layers of this encoder, and kept apart."""
+    def with_layers(self, layers: Arrays) -> TextVectors:
+        """The same, but prompts are read by these personal layers, and kept apart."""
         other = copy.copy(self)
-        other._prompt_space = f"{self._space}:prompts:{encoder_id}"
+        digest = hashlib.sha256(b"".join(layers[name].tobytes() for name in sorted(layers))).hexdigest()
+        other._prompt_space = f"{self._space}:prompts:{digest}"
         other._prompt_encoder = cache(lambda: self.encoder().with_layers(layers))
         return other
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-# Before anything imports huggingface_hub, which reads it once. Subprocesses inherit it.
+# Before anything imports huggingface_hub or NumPy, which read them once. Subprocesses inherit them.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `app`: two threads took ten times as long on busy cores
 
 
 @pytest.fixture(autouse=True)

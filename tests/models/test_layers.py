@@ -435,7 +435,7 @@ def test_an_active_encoder_with_layers_is_asked_with_them(
     rows = personalize.rows_of(told, vectors, config)
     assert rows.features is not None
     flipped = {name: (-array if "o_proj" in name else array) for name, array in encoder.layers.items()}
-    own = vectors.with_layers(flipped, "mine")
+    own = vectors.with_layers(flipped)
     prompts = [e.messages for e in told]
     assert np.abs(own.features(prompts) - vectors.features(prompts)).max() > 0.1
     alone = encoder.with_layers(flipped).prompt_features(prompts[:3])

@@ -136,7 +136,7 @@ async def test_keys_do_not_wait_for_it_and_drafts_not_for_long(
     release, learn_now = threading.Event(), penpal.learn_now
     monkeypatch.setattr(app.tui.leaning, "WAIT_S", 0.2)
     async with open_chat() as chat:
-        monkeypatch.setattr(penpal, "learn_now", lambda *a: release.wait(20) and learn_now(*a))
+        monkeypatch.setattr(penpal, "learn_now", lambda *a: release.wait(120) and learn_now(*a))
         await chat.drafts()
         await chat.press("1", "2", "e", "!", "ctrl+s", "tab", *"and on")
         assert chat.kinds() == ["pick", "pick", "edit"]
@@ -193,7 +193,7 @@ async def test_what_is_picked_while_the_backbone_loads_is_learned_when_it_is_the
     async with open_chat() as chat:
         await chat.drafts()
     loaded, writer = threading.Event(), penpal.writer()
-    monkeypatch.setattr(penpal, "writer", lambda: loaded.wait(20) and writer)
+    monkeypatch.setattr(penpal, "writer", lambda: loaded.wait(120) and writer)
     async with open_chat(ready=False) as chat:
         await chat.until(lambda: chat.screen.pair.cards[0].has_focus)
         await chat.press("1")
@@ -248,7 +248,7 @@ async def test_leaving_lets_go_of_what_is_still_being_learned(
 ) -> None:
     release = threading.Event()
     async with open_chat() as chat:
-        monkeypatch.setattr(penpal, "learn_now", lambda *a: release.wait(20))
+        monkeypatch.setattr(penpal, "learn_now", lambda *a: release.wait(120))
         await chat.drafts()
         await chat.press("1")
         left = time.monotonic()

@@ -18,6 +18,7 @@ from core.store import EncoderRecord
 Open = Callable[..., AbstractAsyncContextManager[Any]]
 KEPT = "activated: it foresees 23 of 30 choices it has not seen"
 REJECTED = "not activated: it foresees 16 of 30 choices it has not seen, which could be luck"
+MADE = "2020-11-20T12:31:00+00:00"
 LONG = "# A new voice\n\n" + "\n\n".join(f"Line {number}, see https://example.org." for number in range(60))
 
 
