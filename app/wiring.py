@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import BackboneError, LatentStateError, PackError
+from core.errors import BackboneError, LatentStateError, PackError, PenPalError
 from core.paths import Home, penpal_home
 from core.protocols import Sampling
 from core.session import Voice, Writer
@@ -222,19 +223,21 @@ class PenPal:
     def learn_now(self, writer: Writer, turn_id: int | None = None) -> int | None:
         """Moves a writer's voice by what was answered about this turn, or at the start by all since the last run.
 
-        Under 50 ms for one turn. Returns how many turns the voice leans on besides what it was trained on; None when
-        nothing changed, as for the generic voice of a comparison, or when it is switched off.
+        Under 50 ms for one turn. A writer whose voice a nightly run has replaced takes up the new one. Returns how many
+        turns the voice leans on besides what it was trained on; None when nothing changed, or when it is switched off.
         """
         from models.personal_encoder import GaussianEncoder
 
         active = self.store.active_encoder()
-        is_active = writer.voice.encoder_id == (active.id if active else None)
-        if not self.settings.learning.fast or not isinstance(writer.voice.encoder, GaussianEncoder) or not is_active:
+        if not self.settings.learning.fast or not isinstance(writer.voice.encoder, GaussianEncoder):
             return None
+        if writer.voice.encoder_id != (active.id if active else None):
+            writer.voice = self.voice()
         path = self._fast_path(active)
         evidence = [] if turn_id is None else self.store.evidence_of_turn(turn_id, backbone_id=self.backbone.id)
         news = turn_id is None or path.hear(turn_id, evidence)
-        writer.voice = replace(writer.voice, encoder=writer.voice.encoder.with_parts(path.parts()))
+        if isinstance(writer.voice.encoder, GaussianEncoder):
+            writer.voice = replace(writer.voice, encoder=writer.voice.encoder.with_parts(path.parts()))
         return path.answered if news else None
 
     @cached_property
@@ -266,7 +269,8 @@ class PenPal:
         voice = self.voice(generic=generic)
         writer = Writer(self.store, self.decoder, voice, sampling=sampling or self.settings.drafts.sampling())
         if not generic:
-            self.learn_now(writer)
+            with suppress(PenPalError):  # who cannot learn at once can still write
+                self.learn_now(writer)
         return writer
 
     def close(self) -> None:

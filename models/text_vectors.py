@@ -102,7 +102,7 @@ class TextVectors:
             known |= new
             self.read += len(part)
             self._progress(min(1.0, (start + SAVE_EVERY) / len(missing)))
-        return np.stack([known[key] for key in keys])
+        return np.array([known[key] for key in keys], np.float32).reshape(len(keys), size)  # also of no texts
 
 
 def text_key(messages: Sequence[Message], text: str) -> str:

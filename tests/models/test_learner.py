@@ -103,7 +103,8 @@ def objective(rows: Rows, design: Design, config: LearnConfig) -> Callable[[Arra
     def plain(margin: latent_dpo.Floats) -> latent_dpo.LossTerms:
         return latent_dpo.LOSSES[config.loss](margin, beta=config.beta)
 
-    ties, noisy = latent_dpo.conservative(plain, 0.5), latent_dpo.NOISE_MODELS[config.noise](plain, config.flip_rate)
+    ties = latent_dpo.conservative(plain, 0.5)
+    noisy = latent_dpo.NOISE_MODELS[config.noise](plain, config.flip_rate or 0.0)
 
     def value(parameters: Array) -> float:
         margins = design.parts(parameters, D).margins(rows)

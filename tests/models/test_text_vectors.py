@@ -90,6 +90,12 @@ def test_the_same_text_twice_is_read_once(vectors: Make) -> None:
     assert not np.allclose(found.mean[0], found.mean[1])
 
 
+def test_no_texts_need_no_encoder(vectors: Make) -> None:
+    made = vectors(open_encoder=unneeded)
+    assert made.posteriors([]).log_variance.shape == (0, tiny.LATENT_SIZE)
+    assert made.features([]).shape == (0, tiny.HIDDEN)
+
+
 def test_only_what_is_new_is_read(vectors: Make) -> None:
     vectors().posteriors(TEXTS[:2])
     made = vectors()
