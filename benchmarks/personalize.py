@@ -57,7 +57,8 @@ PEOPLE = (
     "short-sentences", "long-sentences", "brief", "flowing",
 )  # fmt: skip
 """Those who are rarely undecided; the rest of `TASTES` see no difference in half of all rounds or more."""
-QUICK = Size(rounds=300, seeds=1, prompts=12, points=(50, 200), random_runs=40)
+ROWS = "rows.jsonl"
+QUICK = Size(rounds=270, seeds=1, prompts=10, points=(50, 200), random_runs=40)
 FULL = Size(rounds=2000, seeds=5, prompts=12, points=(50, 200, 10, 1000, 25, 100), random_runs=200)
 
 
@@ -75,9 +76,8 @@ class Bench:
         self.penpal = open_penpal(Home(work / "decoder"))
         self.decoder = RememberingDecoder(self.penpal.decoder)
         self.tasks = writing_tasks("held_out", seed=TASKS_SEED)[:UNSEEN]
-        self._log = work / "rows.jsonl"
-        lines = self._log.read_text().splitlines() if self._log.exists() else []
-        self.rows: list[Row] = [json.loads(line) for line in lines]
+        self._log = work / ROWS
+        self.rows = read_rows(self._log)
 
     def known(self, key: Row) -> Row | None:
         """The row with this key, when it was measured before."""
@@ -279,7 +279,8 @@ class Bench:
     def seconds(self, pairs: int = 200) -> list[Row]:
         """`penpal personalize` as a process of its own on a home whose texts nobody has read: start-up included."""
         found = []
-        for name, options in (("no drafts", ["--no-drafts"]), ("with report and gate", [])):
+        runs = {"no drafts": ["--no-drafts"], "with report and gate": []}
+        for name, options in list(runs.items())[: 1 if self.size is QUICK else 2]:
 
             def measure(options: list[str] = options) -> Row:
                 return self._timed(self.pool.choices(TASTES["first-person"], 0)[:pairs], options)
@@ -318,25 +319,38 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def summary(curve: Sequence[Row], random_rows: Sequence[Row], seconds: Sequence[Row]) -> Row:
-    """The figures that the issue asks for."""
+def read_rows(log: Path) -> list[Row]:
+    """What was measured before; a line that a killed run left half-written is dropped."""
+    if not log.exists():
+        return []
+    text = log.read_text()
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def summary(rows: Sequence[Row]) -> Row:
+    """The figures by which a version is judged."""
+    curve, random_rows, seconds = (
+        [row for row in rows if row["task"] == task] for task in ("everyday writing", "random labels", "time")
+    )
     at = {pairs: [row for row in curve if row["pairs"] == pairs] for pairs in sorted({r["pairs"] for r in curve})}
     told: Row = {"seconds_200_pairs": next((r["seconds"] for r in seconds if r["taste"] == "no drafts"), None)}
     told["seconds_200_pairs_with_report"] = next(
         (r["seconds"] for r in seconds if r["taste"] == "with report and gate"), None
     )
-    for pairs, rows in at.items():
+    for pairs, here in at.items():
         told |= {
-            f"win_rate_{pairs}": win_rate(rows),
-            f"win_rate_ties_half_{pairs}": ties_half(rows),
-            f"tastes_{pairs}": len({row["taste"] for row in rows}),
-            f"worst_taste_{pairs}": min(win_rate(own) for own in by_taste(rows).values()),
-            f"activated_{pairs}": fmean([row["activated"] for row in rows]),
-            f"perplexity_personal_{pairs}": fmean([row["perplexity"] for row in rows]),
-            f"distinct2_ratio_{pairs}": fmean([row["distinct2"] for row in rows])
-            / fmean([row["distinct2_generic"] for row in rows]),
+            f"win_rate_{pairs}": win_rate(here),
+            f"win_rate_ties_half_{pairs}": ties_half(here),
+            f"tastes_{pairs}": len({row["taste"] for row in here}),
+            f"seeds_{pairs}": len({row["seed"] for row in here}),
+            f"worst_taste_{pairs}": min(win_rate(own) for own in by_taste(here).values()),
+            f"activated_{pairs}": fmean([row["activated"] for row in here]),
+            f"perplexity_personal_{pairs}": fmean([row["perplexity"] for row in here]),
+            f"distinct2_ratio_{pairs}": fmean([row["distinct2"] for row in here])
+            / fmean([row["distinct2_generic"] for row in here]),
         }
-    told["perplexity_generic"] = fmean([row["perplexity_generic"] for row in curve])
+    if curve:
+        told["perplexity_generic"] = fmean([row["perplexity_generic"] for row in curve])
     told["random_labels_activated"] = sum(row["activated"] for row in random_rows)
     told["random_labels_runs"] = len(random_rows)
     return told
@@ -350,22 +364,27 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where to keep the pool and the rows; without it, a temporary folder")
     parser.add_argument("--out", type=Path, help="write personalize.md and personalize.json there")
     parser.add_argument("--seeds", type=int)
+    parser.add_argument("--report", action="store_true", help="measure nothing: tell what --work holds so far")
     options = parser.parse_args()
     size = QUICK if options.quick else FULL
     if options.seeds:
         size = Size(**{**size.__dict__, "seeds": options.seeds})
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(options.work or Path(folder), size)
-        seconds, random_rows = bench.seconds(), bench.random_labels()
-        curve = bench.curve()
-        others: list[Row] = []
-        if not options.quick:
-            others = [*bench.opposites(), *bench.change_of_taste(), *bench.contexts()]
-        told = summary(curve, random_rows, seconds)
-        if options.out:
-            write_down(options.out, told, [*seconds, *random_rows, *curve, *others], options.quick)
-        if options.json:
-            print(json.dumps(told, indent=1))
+    if options.report:
+        rows = read_rows(options.work / ROWS)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = measure_all(Bench(options.work or Path(folder), size), quick=options.quick)
+    told = summary(rows)
+    if options.out:
+        write_down(options.out, told, rows, options.quick)
+    if options.json:
+        print(json.dumps(told, indent=1))
+
+
+def measure_all(bench: Bench, *, quick: bool) -> list[Row]:
+    """Everything, what is asked for first before the rest."""
+    rows = [*bench.seconds(), *bench.random_labels(), *bench.curve()]
+    return rows if quick else [*rows, *bench.opposites(), *bench.change_of_taste(), *bench.contexts()]
 
 
 def write_down(out: Path, told: Row, rows: list[Row], quick: bool) -> None:

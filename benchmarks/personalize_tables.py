@@ -49,7 +49,16 @@ def as_markdown(about: Mapping[str, Any], told: Row, rows: Sequence[Row]) -> str
         "## Learning curve",
         "",
         *_table(
-            ["choices", "tastes", "win rate", "ties half", "worst taste", "activated", "perplexity", "distinct-2"],
+            [
+                "choices",
+                "tastes x seeds",
+                "win rate",
+                "ties half",
+                "worst taste",
+                "activated",
+                "perplexity",
+                "distinct-2",
+            ],
             [_point(pairs, [row for row in curve if row["pairs"] == pairs]) for pairs in points],
         ),
         "",
@@ -80,7 +89,8 @@ def _point(pairs: int, rows: list[Row]) -> list[str]:
     generic = fmean(row["perplexity_generic"] for row in rows)
     ratio = fmean(row["distinct2"] for row in rows) / fmean(row["distinct2_generic"] for row in rows)
     return [
-        str(pairs), str(len(by_taste(rows))), f"**{win_rate(rows):.0%}**", f"{ties_half(rows):.0%}",
+        str(pairs), f"{len(by_taste(rows))} x {len({r['seed'] for r in rows})}", f"**{win_rate(rows):.0%}**",
+        f"{ties_half(rows):.0%}",
         f"{found:.0%} ({worst})", f"{fmean(row['activated'] for row in rows):.0%}",
         f"{generic:.1f} to {perplexity:.1f}", f"{ratio:.2f}",
     ]  # fmt: skip
