@@ -108,8 +108,8 @@ class Bench:
             report = personalize(penpal, drafts=drafts, examples=0)
             seconds = time.monotonic() - started
             record = penpal.store.active_encoder()
-            encoder = penpal.load_encoder(record) if record else GaussianEncoder.generic(penpal.clap.latent_size)
-        return encoder, {
+            made = penpal.load_encoder(record) if record else GaussianEncoder.generic(penpal.clap.latent_size)
+        return self.penpal.reading(made), {
             "seconds_personalize": seconds,
             "seconds_learn": report.seconds["learn"],
             "activated": report.activated,

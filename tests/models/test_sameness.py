@@ -76,7 +76,7 @@ class Phrasing(HookedDecoder):
         on_prefill: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Chunk]:
         latents = np.stack([request.z for request in requests if request.z is not None])
-        self.texts = phrased(latents[:, 0], np.random.default_rng(len(self.asked)))
+        self.texts = phrased(latents[:, 0].astype(np.float64), np.random.default_rng(len(self.asked)))
         return super().generate(messages, requests, sampling, cancelled=cancelled, on_prefill=on_prefill)
 
 
