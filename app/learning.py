@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 Prompt = tuple[tuple[Message, ...], str]
 """A conversation and its kind of writing."""
-MAX_P_VALUE = 0.03
-"""Labels picked at random pass three times in a hundred."""
+MAX_P_VALUE = 0.02
+"""Labels picked at random pass one time in fifty."""
 PROBE_PROMPTS = 8
 Progress = Callable[[str, float], None]
 

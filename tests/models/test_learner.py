@@ -209,6 +209,13 @@ def test_candidates_teach_in_the_sampled_variant() -> None:
     assert not fit(blind, Design(), CONFIG).mean.any()
 
 
+def test_however_many_candidates_a_row_counts_as_one() -> None:
+    rows = choices(always(direction(), 40))
+    copies = replace(rows, samples=np.repeat(rows.difference[:, None], 7, axis=1).astype(np.float32))
+    sampled = fit(copies, Design(), LearnConfig(variant="sampled"))
+    np.testing.assert_allclose(sampled.mean, fit(rows, Design(), CONFIG).mean, atol=1e-5)
+
+
 def test_marginal_learns_each_dimension_by_itself() -> None:
     config = LearnConfig(variant="marginal")
     rows = choices(always(direction(), 100))

@@ -91,7 +91,7 @@ def test_accuracy_leaves_ties_out_and_gives_nothing_for_no_opinion() -> None:
 
 
 def test_a_taste_that_turned_round_is_followed_and_a_stable_one_keeps_all_it_has() -> None:
-    turned, stable = [], []
+    turned, stable, weak = [], [], []
     for seed in range(5):
         taste = direction(seed)
         now = choices(np.concatenate([always(taste, 80), always(-taste, 40)]), seed)
@@ -99,8 +99,11 @@ def test_a_taste_that_turned_round_is_followed_and_a_stable_one_keeps_all_it_has
         parts = fit(now, Design(), replace(CONFIG, half_life=turned[-1]))
         assert turned[-1] is None or cosine(parts.mean, -taste) > 0.5
         stable.append(learner.choose_half_life(choices(always(taste, 120), seed), Design(), CONFIG))
+        unsure = choices(always(taste, 120), seed, strength=0.5)
+        weak.append(learner.choose_half_life(unsure, Design(), CONFIG))
     assert not most(turned, None)
     assert most(stable, None)
+    assert most(weak, None)
 
 
 def test_a_few_choices_are_all_kept() -> None:
