@@ -231,11 +231,11 @@ class PenPal:
         active = self.store.active_encoder()
         if not self.settings.learning.fast or not isinstance(writer.voice.encoder, GaussianEncoder):
             return None
-        if writer.voice.encoder_id != (active.id if active else None):
+        if replaced := writer.voice.encoder_id != (active.id if active else None):
             writer.voice = self.voice()
         path = self._fast_path(active)
         evidence = [] if turn_id is None else self.store.evidence_of_turn(turn_id, backbone_id=self.backbone.id)
-        news = turn_id is None or path.hear(turn_id, evidence)
+        news = turn_id is None or path.hear(turn_id, evidence) or replaced
         if isinstance(writer.voice.encoder, GaussianEncoder):
             writer.voice = replace(writer.voice, encoder=writer.voice.encoder.with_parts(path.parts()))
         return path.answered if news else None

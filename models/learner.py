@@ -397,15 +397,21 @@ def better(losses: Array, than: Array, weight: Array) -> bool:
     return bool(gain > error)
 
 
+MIN_WINDOW = 50
+
+
 def luck(rows: Rows, config: LearnConfig, *, flips: int = 2000) -> float:
     """The chance that labels picked at random look as consistent as these: a sign-flip test, exact at any size.
 
     The statistic is the score test of the very model that is fitted (what the penalised likelihood gains, to second
     order), shift and contexts together: g' (X'X/4 + ridge)^-1 g, after Goeman, van de Geer and van Houwelingen 2006,
     "Testing against a high dimensional alternative". Under the null every turn's labels may be turned round, which
-    leaves X'X as it is.
+    leaves X'X as it is. When the taste moves, the latest choices count in full and older ones not at all: weights that
+    fade leave too little to test.
     """
-    pairs = rows.take(~rows.tie).aged(config.half_life)
+    pairs = rows.take(~rows.tie)
+    if config.half_life is not None:
+        pairs = pairs.take(np.arange(len(pairs)) >= len(pairs) - max(MIN_WINDOW, 2 * config.half_life))
     if len(pairs) == 0:
         return 1.0
     contexts = contexts_to_learn(pairs)
