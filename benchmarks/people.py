@@ -23,6 +23,8 @@ from core.protocols import Sampling
 from models.writing_tasks import writing_tasks
 
 DRAFT_TOKENS = 48
+PENPAL = "from app.cli import main; main()"
+"""The program, for a Python of its own."""
 TASKS_SEED = 1000
 UNSEEN = 240
 """The first of the held-out tasks are kept for comparing drafts; the pool starts after them."""

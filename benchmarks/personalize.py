@@ -28,7 +28,7 @@ import numpy as np
 from app.learning import personalize
 from app.tastes import TASTES, Taste
 from app.wiring import open_penpal
-from benchmarks.people import TASKS_SEED, UNSEEN, Choice, Pool, fill_pool, read_texts, short
+from benchmarks.people import PENPAL, TASKS_SEED, UNSEEN, Choice, Pool, fill_pool, read_texts, short
 from benchmarks.personalize_tables import Row, as_markdown, by_taste, ties_half, win_rate
 from benchmarks.remembering_decoder import RememberingDecoder
 from core.contexts import context_of
@@ -292,7 +292,7 @@ class Bench:
         with self.pool.person(answers, unread=True) as penpal:
             environment = {**os.environ, "PENPAL_HOME": str(penpal.home.folder)}
             started = time.monotonic()
-            command = [sys.executable, "-m", "app", "personalize", "--json", *options]
+            command = [sys.executable, "-c", PENPAL, "personalize", "--json", *options]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             return {"seconds": time.monotonic() - started, "seconds_learn": json.loads(done.stdout)["seconds"]["learn"]}
 

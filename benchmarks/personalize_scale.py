@@ -24,7 +24,7 @@ from typing import Any
 
 from app.tastes import TASTES
 from app.wiring import PenPal
-from benchmarks.people import Pool
+from benchmarks.people import PENPAL, Pool
 from core.paths import Home
 from core.protocols import Message
 from models.text_vectors import text_key
@@ -90,7 +90,7 @@ def main() -> None:
             fill(penpal, pool, pairs)
             environment = {**os.environ, "PENPAL_HOME": str(penpal.home.folder), "TMPDIR": folder}
             started = time.monotonic()
-            command = [sys.executable, "-m", "app", "personalize", "--json", "--no-drafts"]
+            command = [sys.executable, "-c", PENPAL, "personalize", "--json", "--no-drafts"]
             process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
             assert process.stdout is not None
             process.stdout.read()

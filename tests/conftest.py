@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 # Before anything imports huggingface_hub or NumPy, which read them once. Subprocesses inherit them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `app`: two threads took ten times as long on busy cores
+
+# A shell's background job ignores Ctrl-C and hands that on; the tests of Ctrl-C, and their subprocesses, need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
