@@ -13,7 +13,7 @@ class DraftText:
     def __init__(self, sampling: Sampling) -> None:
         self._stops = [stop for stop in sampling.stop if stop]
         self._max_tokens = sampling.max_tokens
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
         self.tokens = 0
         self.finish: Finish = ""
@@ -21,10 +21,11 @@ class DraftText:
     def add(self, piece: bytes) -> str:
         """Takes one token's bytes; returns the text that is now certain, and sets `finish` when the draft ends."""
         self.tokens += 1
-        self._held += self._decode(piece)
+        self._held += self._decoder.decode(piece)
         for stop in self._stops:
             if (at := self._held.find(stop)) >= 0:
                 self._held = self._held[:at]
+                self._decoder.reset()  # a character that was begun after the stop is not part of the draft
                 return self.end("stop")
         if self.tokens >= self._max_tokens:
             return self.end("length")
@@ -36,5 +37,5 @@ class DraftText:
     def end(self, finish: Finish) -> str:
         """Ends the draft and returns what was held back."""
         self.finish = finish
-        rest, self._held = self._held + self._decode(b"", True), ""
+        rest, self._held = self._held + self._decoder.decode(b"", True), ""
         return rest

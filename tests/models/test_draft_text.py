@@ -65,6 +65,11 @@ def test_an_empty_stop_sequence_is_no_stop() -> None:
     assert (text.add(b"Hello"), text.finish) == ("Hello", "")
 
 
+def test_a_character_begun_after_the_stop_is_dropped_with_it() -> None:
+    text = draft("0")
+    assert text.add(b"1") + text.add("0\x80".encode()[:2]) == "1"
+
+
 @pytest.mark.parametrize("stops", [("ab", "b"), ("b", "ab")])
 def test_with_several_stops_nothing_of_any_is_shown(stops: tuple[str, ...]) -> None:
     text = draft(*stops)
