@@ -9,6 +9,7 @@ loaded. Imported when it is needed: torch takes seconds.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
@@ -23,22 +24,25 @@ from transformers import LlamaConfig
 
 from core.errors import UsageError
 from core.protocols import Message
-from models import learner
+from models import learner, validation
 from models.checkpoint import Arrays, read_cache, write_arrays
 from models.encoder import LatentEncoder
-from models.learner import Array, Candidate, LearnConfig, Parts, Rows
+from models.learner import Array, LearnConfig, Parts, Rows
 from models.text_encoder import TextEncoder, Tokens, layer_count
+from models.validation import Candidate
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Prompts = Sequence[Sequence[Message]]
 Indices = NDArray[np.int64]
 
-BATCH_TOKENS = 2048
-"""Of one forward pass, padding included: about 200 MB of activations. A step of longer prompts takes several."""
+BATCH_TOKENS = 1024
+"""Of one forward pass, padding included: about 100 MB of activations. A step of longer prompts takes several."""
 CHECKPOINT_EVERY_S = 60.0
 EVALUATED_AT_ONCE = 64
-MAX_STOP_ROWS = 1000
+MAX_STOP_ROWS = 400
 """More would cost time and tell no better when to stop."""
+MAX_ROWS = 4000
+"""Of the newest evidence: a minute and a half of training on two cores, however long a person's history is."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,7 @@ def train_layers(
         deadline: asked there whether to end now.
     """
     assert rows.features is not None
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")  # one for each shape of a batch: 250 MB otherwise
     start = with_head(start, rows)
     data = TrainingData.of(rows, prompts, start, encoder, learning, stop_on)
     place = placement(device)
@@ -325,22 +330,28 @@ class TrainingData:
         """
         compared = learner.comparisons(self.rows.take(rows), self.learning)
         precision = np.exp(-self.start.log_variance)
-        terms = precision * mu[compared.row] * compared.difference
+        factor = learner.shrinking(mu, self.learning.max_norm)
+        terms = precision * (factor * mu)[compared.row] * compared.difference
         margin = terms if self.learning.variant == "marginal" else terms.sum(1, keepdims=True)
         margin = margin + (compared.offset + compared.spread @ (1 - precision))[:, None]
         slope = learner.preference_terms(margin, compared.tie[:, None], self.learning).slope
-        gradient: Array = mu + start_prior * (mu - self.started[rows])
-        gradient *= self.learning.prior_weight / len(self.train)
-        np.add.at(gradient, compared.row, compared.weight[:, None] * slope * precision * compared.difference)
-        return gradient
+        by_drafted = np.zeros_like(mu)
+        np.add.at(by_drafted, compared.row, compared.weight[:, None] * slope * precision * compared.difference)
+        # What is cut has no say in its own length: only its direction is learned.
+        along = mu / np.maximum(np.linalg.norm(mu, axis=1, keepdims=True), 1e-9)
+        lengthwise = (by_drafted * along).sum(1, keepdims=True) * along
+        prior: Array = mu + start_prior * (mu - self.started[rows])
+        gradient: Array = factor * (by_drafted - (factor < 1) * lengthwise)
+        return gradient + self.learning.prior_weight / len(self.train) * prior
 
     def held_out_loss(self, model: PersonalLayers, encoder: TextEncoder, between: Callable[[], None]) -> float:
         """Mean log-loss of held-out choices, in nats, by the encoder that would draft."""
         rows = self.rows.take(self.held_out)
         parts = replace(self.start, head=model.head.detach().cpu().numpy().astype(np.float64))
         prompts = [self.prompts[i] for i in self.prompt_of[self.held_out]]
-        margins = layered_margins(parts, encoder.with_layers(model.layers()), rows, prompts, between)
-        return float(np.average(learner.log_loss(margins, rows, self.learning), weights=rows.weight))
+        layered = encoder.with_layers(model.layers())
+        margins = layered_margins(parts, layered, rows, prompts, self.learning.max_norm, between)
+        return float(np.average(validation.log_loss(margins, rows, self.learning), weights=rows.weight))
 
     def identity(self, config: LayersConfig, encoder: TextEncoder) -> str:
         """Of everything that decides the result: a checkpoint of anything else is not resumed."""
@@ -379,16 +390,22 @@ def accumulate(
 
 
 def layered_margins(
-    parts: Parts, encoder: TextEncoder, rows: Rows, prompts: Prompts, between: Callable[[], None] = lambda: None
+    parts: Parts,
+    encoder: TextEncoder,
+    rows: Rows,
+    prompts: Prompts,
+    max_norm: float,
+    between: Callable[[], None] = lambda: None,
 ) -> Array:
-    """[N]: margins of rows whose N prompts are read by an encoder with personal layers."""
+    """[N]: margins, as it would draft, of rows whose N prompts are read by an encoder with personal layers."""
     distinct = list(dict.fromkeys(tuple(messages) for messages in prompts))
     features: dict[tuple[Message, ...], NDArray[np.float32]] = {}
     for first in range(0, len(distinct), EVALUATED_AT_ONCE):
         between()
         part = distinct[first : first + EVALUATED_AT_ONCE]
         features |= zip(part, encoder.prompt_features(part), strict=True)
-    return parts.margins(replace(rows, features=np.stack([features[tuple(messages)] for messages in prompts])))
+    read = replace(rows, features=np.stack([features[tuple(messages)] for messages in prompts]))
+    return parts.margins(read, max_norm)
 
 
 # --- checkpoints ----------------------------------------------------------------------------------------------
@@ -440,7 +457,7 @@ class Trial:
     candidate: Candidate
     """On that fifth; on all other rows it is the simpler encoder's answer, since layers know those rows."""
     better: bool
-    """Than the simpler encoder, beyond noise, on that fifth."""
+    """Than the simpler encoder on that fifth: in log-loss beyond noise, and no worse at telling which was chosen."""
 
 
 def trial(
@@ -460,20 +477,27 @@ def trial(
     """Trains layers from the capacity that cross-validation chose, and asks choices that neither has seen.
 
     What was asked is what is used: training once more on all rows would double the time for a fifth more evidence.
+    Only the newest MAX_ROWS are trained on and asked, so that time and memory are bounded.
     """
-    fifth = learner.folds(rows, learning)[0]
+    newest = np.arange(len(rows)) >= len(rows) - MAX_ROWS
+    fold = validation.folds(rows, learning)[0]
+    fifth, rest = fold & newest, ~fold & newest
     aged, unaged = rows.aged(learning.half_life), replace(learning, half_life=None)
-    seen = aged.take(~fifth)
-    stop_on = learner.folds(seen, replace(learning, folds=max(10, len(seen) // MAX_STOP_ROWS)))[0]
-    start = learner.fit(seen.take(~stop_on), learner.designs(rows)[simpler.capacity], unaged)
+    seen = aged.take(rest)
+    stop_on = validation.folds(seen, replace(learning, folds=max(10, len(seen) // MAX_STOP_ROWS)))[0]
+    known = ~fold
+    known[np.flatnonzero(rest)[stop_on]] = False
+    start = learner.fit(aged.take(known), learner.designs(rows)[simpler.capacity], unaged)
     result = train_layers(
-        seen, [prompts[i] for i in np.flatnonzero(~fifth).tolist()], learner.within(start, learning.max_norm), encoder,
+        seen, [prompts[i] for i in np.flatnonzero(rest).tolist()], learner.within(start, learning.max_norm), encoder,
         config, unaged, stop_on=stop_on, device=device, checkpoint=checkpoint, between=between, deadline=deadline,
         progress=progress,
     )  # fmt: skip
     margins = simpler.margins.copy()
     asked = [prompts[i] for i in np.flatnonzero(fifth).tolist()]
-    margins[fifth] = layered_margins(result.parts, encoder.with_layers(result.layers), rows.take(fifth), asked, between)
-    losses = learner.log_loss(margins, rows, learning)
-    better = learner.better(losses[fifth], simpler.losses[fifth], aged.weight[fifth])
+    layered = encoder.with_layers(result.layers)
+    margins[fifth] = layered_margins(result.parts, layered, rows.take(fifth), asked, learning.max_norm, between)
+    losses = validation.log_loss(margins, rows, learning)
+    orders = [validation.accuracy(each[fifth], rows.take(fifth))[0] for each in (margins, simpler.margins)]
+    better = orders[0] >= orders[1] and validation.better(losses[fifth], simpler.losses[fifth], aged.weight[fifth])
     return Trial(result, Candidate("layers", margins, losses), better)

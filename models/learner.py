@@ -1,4 +1,4 @@
-"""From rows of evidence to a personal encoder: design, fit, cross-validation and the test that something was learned.
+"""From rows of evidence to a personal encoder: what may depend on what, and the fit.
 
 The margin of a row is linear in what is learned (see `latent_dpo`), also when mu(x) depends on the context or on the
 prompt's features: mu(x) = psi(x) M with psi = [1 | one-hot context | features], so each capacity is a choice of psi and
@@ -9,7 +9,6 @@ encoder. Knows nothing of texts, files or people.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -131,11 +130,23 @@ class Parts:
             mu = mu + (rows.features - self.center) @ self.head
         return mu
 
-    def margins(self, rows: Rows) -> Array:
-        """[N]: expected log-ratio of the chosen less that of the rejected text, in nats."""
+    def margins(self, rows: Rows, max_norm: float = np.inf) -> Array:
+        """[N]: expected log-ratio of the chosen less that of the rejected text, in nats.
+
+        With `max_norm` that of the encoder as it drafts, which cuts every mu(x).
+        """
         precision = np.exp(-self.log_variance)
-        margins: Array = (precision * self.means(rows) * rows.difference).sum(1) + rows.spread @ (1 - precision)
+        means = self.means(rows)
+        if np.isfinite(max_norm):
+            means = means * shrinking(means, max_norm)
+        margins: Array = (precision * means * rows.difference).sum(1) + rows.spread @ (1 - precision)
         return margins
+
+
+def shrinking(vectors: Array, max_norm: float) -> Array:
+    """[..., 1]: the factor that brings each vector [..., D] to this length, if it is longer."""
+    factors: Array = np.minimum(1.0, max_norm / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
+    return factors
 
 
 @dataclass(frozen=True)
@@ -188,7 +199,8 @@ PRECISION_RANGE = (0.25, 4.0)
 HEAD_FEATURES = 16
 MIN_ROWS_PER_CONTEXT = 8
 MIN_ROWS_FOR_HEAD = 60
-MIN_ROWS_FOR_LAYERS = 800
+MIN_ROWS_FOR_LAYERS = 2000
+"""With 1,000 choices a trial costs 25 s and is worth nothing (docs/experiments.md)."""
 
 
 def designs(rows: Rows) -> dict[CapacityName, Design]:
@@ -325,7 +337,7 @@ def _newton(
     value = objective(now, p)
     for _ in range(STEPS):
         gradient = columns.T @ (weight * now.slope) + ridge * p
-        hessian = (columns * (weight * now.curvature)[:, None]).T @ columns + np.diag(ridge)
+        hessian = _information(columns, weight * now.curvature) + np.diag(ridge)
         step = np.linalg.solve(hessian, gradient)
         for _ in range(HALVINGS):
             after = terms(p - step)
@@ -340,11 +352,44 @@ def _newton(
     return p
 
 
+def _information(columns: Array, weight: Array) -> Array:
+    """[P, P]: X' diag(weight) X, without a second copy of X [M, P]."""
+    total = np.zeros((columns.shape[1],) * 2)
+    for start in range(0, len(columns), ROWS_AT_ONCE):
+        block = columns[start : start + ROWS_AT_ONCE]
+        total += (block * weight[start : start + ROWS_AT_ONCE, None]).T @ block
+    return total
+
+
+ROWS_AT_ONCE = 4096
+
+
 def within(parts: Parts, max_norm: float) -> Parts:
-    """The same encoder with every fixed shift inside the cloud of real posteriors: the mean, and with each context."""
+    """The same encoder with every fixed shift inside the cloud of real posteriors: the mean, and with each context.
+
+    A scale or a head was learned beside the uncut mean, so all of it shrinks together, toward N(0, I) in natural
+    parameters; a head's mu(x) is cut once more when it drafts.
+    """
+    factor = float(shrinking(parts.mean, max_norm)[0])
+    if factor < 1 and (parts.head is not None or parts.log_variance.any()):
+        parts = _toward_generic(parts, factor)
     mean = _cut(parts.mean, max_norm)
     contexts = {name: _cut(parts.mean + shift, max_norm) - mean for name, shift in parts.contexts.items()}
     return replace(parts, mean=mean, contexts=contexts)
+
+
+def _toward_generic(parts: Parts, share: float) -> Parts:
+    """p_u^share N(0, I)^(1 - share), normalised: 0 is generic, 1 is as learned."""
+    precision = np.exp(-parts.log_variance)
+    less = 1 - share * (1 - precision)
+    factor = share * precision / less
+    return Parts(
+        factor * parts.mean,
+        -np.log(less),
+        {name: factor * shift for name, shift in parts.contexts.items()},
+        parts.center,
+        None if parts.head is None else factor * parts.head,
+    )
 
 
 def without(parts: Parts, direction: Array) -> Parts:
@@ -359,138 +404,4 @@ def _less(vector: Array, direction: Array) -> Array:
 
 
 def _cut(vector: Array, max_norm: float) -> Array:
-    return vector * min(1.0, max_norm / max(float(np.linalg.norm(vector)), 1e-9))
-
-
-# --- what to trust --------------------------------------------------------------------------------------------
-
-
-def folds(rows: Rows, config: LearnConfig) -> list[NDArray[np.bool_]]:
-    """Masks of held-out rows; the rows of one turn are in the same fold."""
-    turns = np.unique(rows.turn)
-    np.random.default_rng(config.seed).shuffle(turns)
-    count = min(config.folds, len(turns))
-    return [np.isin(rows.turn, turns[i::count]) for i in range(count)]
-
-
-def held_out_margins(rows: Rows, design: Design, config: LearnConfig) -> Array:
-    """[N]: margins of each row under an encoder that was trained without its turn. Needs two turns."""
-    margins = np.zeros(len(rows))
-    aged = rows.aged(config.half_life)
-    unaged = replace(config, half_life=None)
-    for held_out in folds(rows, config):
-        parts = fit(aged.take(~held_out), design, unaged)
-        margins[held_out] = within(parts, config.max_norm).margins(rows.take(held_out))
-    return margins
-
-
-def log_loss(margins: Array, rows: Rows, config: LearnConfig) -> Array:
-    """[N]: -log of the probability of what the person chose; ln 2 for the generic encoder, whose margins are 0."""
-    each = np.logaddexp(0, -config.beta * margins)
-    return np.where(rows.tie, (each + np.logaddexp(0, config.beta * margins)) / 2, each)
-
-
-def better(losses: Array, than: Array, weight: Array) -> bool:
-    """Whether these held-out losses are lower by more than one standard error of the difference."""
-    gain = np.average(than - losses, weights=weight)
-    error = np.sqrt(np.average((than - losses - gain) ** 2, weights=weight) * (weight**2).sum()) / weight.sum()
-    return bool(gain > error)
-
-
-MIN_WINDOW = 50
-
-
-def luck(rows: Rows, config: LearnConfig, *, flips: int = 2000) -> float:
-    """The chance that labels picked at random look as consistent as these: a sign-flip test, exact at any size.
-
-    The statistic is the score test of the very model that is fitted (what the penalised likelihood gains, to second
-    order), shift and contexts together: g' (X'X/4 + ridge)^-1 g, after Goeman, van de Geer and van Houwelingen 2006,
-    "Testing against a high dimensional alternative". Under the null every turn's labels may be turned round, which
-    leaves X'X as it is. When the taste moves, the latest choices count in full and older ones not at all: weights that
-    fade leave too little to test.
-    """
-    pairs = rows.take(~rows.tie)
-    if config.half_life is not None:
-        pairs = pairs.take(np.arange(len(pairs)) >= len(pairs) - max(MIN_WINDOW, 2 * config.half_life))
-    if len(pairs) == 0:
-        return 1.0
-    contexts = contexts_to_learn(pairs)
-    design = Design(contexts=contexts if len(contexts) > 1 else ())
-    columns = design.columns(design.psi(pairs), pairs.difference, pairs.spread)
-    latent_size = pairs.difference.shape[1]
-    ridge = design.ridge(config, latent_size) / config.beta**2
-    information = (columns * (pairs.weight / 4)[:, None]).T @ columns + np.diag(ridge)
-    half = np.linalg.cholesky(np.linalg.inv(information))
-    turns, of_turn = np.unique(pairs.turn, return_inverse=True)
-    score = np.zeros((len(turns), columns.shape[1]))
-    np.add.at(score, of_turn, columns * pairs.weight[:, None])
-    score = score @ half
-    rng = np.random.default_rng(config.seed)
-    observed = (score.sum(0) ** 2).sum()
-    as_extreme = 0
-    for start in range(0, flips, 250):
-        signs = rng.choice([-1.0, 1.0], (min(250, flips - start), len(turns)))
-        as_extreme += int((((signs @ score) ** 2).sum(1) >= observed * (1 - 1e-9)).sum())
-    return (1 + as_extreme) / (1 + flips)
-
-
-HALF_LIVES = (None, 100.0, 30.0, 15.0)
-RECENT = 40
-
-
-def choose_half_life(rows: Rows, design: Design, config: LearnConfig) -> float | None:
-    """How fast the person's taste moves: the longest half-life that foresees the latest choices as well as any."""
-    if len(rows) <= 1.5 * RECENT:
-        return None
-    recent = np.arange(len(rows)) >= len(rows) - RECENT
-    chosen, held = None, None
-    for half_life in HALF_LIVES:
-        tried = replace(config, half_life=half_life)
-        losses = log_loss(held_out_margins(rows, design, tried), rows, tried)
-        if held is None or better(losses[recent], held[recent], rows.weight[recent]):
-            chosen, held = half_life, losses
-    return chosen
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One capacity, as cross-validation sees it."""
-
-    capacity: CapacityName
-    margins: Array
-    """[N], held out."""
-    losses: Array
-    """[N], held out."""
-
-
-def cross_validated(
-    rows: Rows, config: LearnConfig, between: Callable[[], None] = lambda: None
-) -> tuple[CapacityName, list[Candidate]]:
-    """The capacity that the person's own evidence asks for: a richer one only when it is better beyond noise."""
-    weight = rows.aged(config.half_life).weight
-    tried: list[Candidate] = []
-    for capacity, design in designs(rows).items():
-        between()
-        margins = held_out_margins(rows, design, config)
-        tried.append(Candidate(capacity, margins, log_loss(margins, rows, config)))
-    chosen = tried[0]
-    for candidate in tried[1:]:
-        if better(candidate.losses, chosen.losses, weight):
-            chosen = candidate
-    return chosen.capacity, tried
-
-
-def accuracy(margins: Array, rows: Rows) -> tuple[int, int]:
-    """How many of the pairs (ties left out) are ordered as the person did, and of how many."""
-    pairs = ~rows.tie
-    return int((margins[pairs] > 0).sum()), int(pairs.sum())
-
-
-def interval(right: int, count: int, *, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95% interval of a share."""
-    if count == 0:
-        return 0.0, 1.0
-    share, square = right / count, z * z / count
-    middle = (share + square / 2) / (1 + square)
-    half = z * np.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
-    return float(middle - half), float(middle + half)
+    return vector * shrinking(vector, max_norm)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core.errors import BackboneError, PackError
 from core.protocols import Latent, Message
 from models.checkpoint import Arrays, read_arrays, write_arrays
-from models.learner import Array, Parts
+from models.learner import Array, Parts, shrinking
 from models.text_encoder import layer_arrays
 
 MAX_NORM = 5.0
@@ -68,7 +68,7 @@ class GaussianEncoder:
         mean: Array = parts.mean + parts.contexts.get(context, 0.0)
         if parts.head is not None and parts.center is not None and self._features is not None:
             mean = mean + (self._features(messages) - parts.center) @ parts.head
-        return (mean * min(1.0, MAX_NORM / max(float(np.linalg.norm(mean)), 1e-9))).astype(np.float32)
+        return (mean * shrinking(mean, MAX_NORM)).astype(np.float32)
 
     def sample(self, messages: Sequence[Message], context: str, seed: int) -> Latent:
         noise = np.random.default_rng(seed).standard_normal(len(self.parts.mean), dtype=np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 
 from core.errors import LearnError
 from core.evidence import Evidence, Repeats
-from models import latent_dpo, learner
+from models import latent_dpo, learner, validation
 from models.latent_dpo import Posteriors
 from models.learner import Array, CapacityName, LearnConfig, Parts, Rows
 from models.personal_encoder import GaussianEncoder
@@ -46,7 +46,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's, 95%."""
-        return learner.interval(self.right, self.count)
+        return validation.interval(self.right, self.count)
 
 
 @dataclass(frozen=True)
@@ -190,12 +190,12 @@ def learn(
     clock.append(time.monotonic())
     progress("Checking how fast your taste moves", 0.6)
     if config.half_life is None:
-        config = replace(config, half_life=learner.choose_half_life(rows, learner.Design(), config))
+        config = replace(config, half_life=validation.choose_half_life(rows, learner.Design(), config))
     between()
     progress("Trying how much can be learned", 0.7)
     if fixed_capacity not in (None, *learner.designs(rows), *(["layers"] if rows.features is not None else [])):
         raise LearnError(f"There is too little evidence for an encoder with capacity '{fixed_capacity}'.")
-    best, tried = learner.cross_validated(rows, config, between)
+    best, tried = validation.cross_validated(rows, config, between)
     told = compared(used, config)
     capacity = best if fixed_capacity in (None, "layers") else fixed_capacity
     chosen = next(candidate for candidate in tried if candidate.capacity == capacity)
@@ -210,7 +210,7 @@ def learn(
         tried.append(layered.candidate)
         if not layered.better and fixed_capacity is None:
             layered = None
-    p_value = learner.luck(rows, config)
+    p_value = validation.luck(rows, config)
     between()
     clock.append(time.monotonic())
     progress("Learning", 0.9)
@@ -224,15 +224,15 @@ def learn(
     unseen = rows.take(new)
     if active_vectors is not None and len(unseen):
         unseen = replace(unseen, features=active_vectors.features([told[i].messages for i in np.flatnonzero(new)]))
-    active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(unseen)
-    active_loss = learner.log_loss(active_margins, unseen, config)
+    active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(unseen, config.max_norm)
+    active_loss = validation.log_loss(active_margins, unseen, config)
     progress("Done", 1.0)
     encoder = GaussianEncoder(parts, layers=layered.result.layers if layered else None)
     return Learned(
         encoder=encoder,
         capacity=capacity,
         evidence=len(used),
-        accuracy=Share(*learner.accuracy(chosen.margins, rows)),
+        accuracy=Share(*validation.accuracy(chosen.margins, rows)),
         log_loss=float(np.average(chosen.losses, weights=rows.weight)),
         p_value=p_value,
         unseen=Share(int((chosen.margins[new] > 0).sum()), int(new.sum())),
@@ -269,8 +269,8 @@ def _refuse_too_little(used: Sequence[Evidence], listed: int) -> None:
     )
 
 
-def _summary(candidate: learner.Candidate, rows: Rows) -> tuple[float, float]:
-    right, count = learner.accuracy(candidate.margins, rows)
+def _summary(candidate: validation.Candidate, rows: Rows) -> tuple[float, float]:
+    right, count = validation.accuracy(candidate.margins, rows)
     return Share(right, count).share, float(np.average(candidate.losses, weights=rows.weight))
 
 

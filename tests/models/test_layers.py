@@ -18,7 +18,7 @@ import torch
 from core.errors import LearnError, PackError, UsageError
 from core.evidence import Evidence, Side
 from core.protocols import Message
-from models import layers, learner, personalize
+from models import layers, learner, personalize, validation
 from models.backbone import Backbone
 from models.checkpoint import Arrays, read_arrays, write_arrays
 from models.layers import LayeredResult, LayersConfig, layered_margins, train_layers
@@ -99,10 +99,10 @@ def test_it_starts_as_exactly_the_simpler_encoder(encoder: TextEncoder, head: bo
     result = train_layers(
         rows, prompts, start, encoder, FAST, LEARNING, stop_on=every_fifth(rows), deadline=lambda: True
     )
-    expected = learner.log_loss(start.margins(held_out), held_out, LEARNING).mean()
+    expected = validation.log_loss(start.margins(held_out), held_out, LEARNING).mean()
     assert result.losses == [(0, pytest.approx(expected, abs=1e-5))]
     assert result.steps == 0
-    same = layered_margins(result.parts, encoder.with_layers(result.layers), rows, prompts)
+    same = layered_margins(result.parts, encoder.with_layers(result.layers), rows, prompts, LEARNING.max_norm)
     np.testing.assert_allclose(same, start.margins(rows), atol=1e-4)
 
 
@@ -121,7 +121,7 @@ def test_a_taste_that_depends_on_the_prompt_is_learned(
 ) -> None:
     result, *_ = trained
     unseen, prompts = people(encoder, 300, seed=99)
-    margins = layered_margins(result.parts, encoder.with_layers(result.layers), unseen, prompts)
+    margins = layered_margins(result.parts, encoder.with_layers(result.layers), unseen, prompts, LEARNING.max_norm)
     assert (SHIFT.margins(unseen) > 0).mean() < 0.6
     assert (margins > 0).mean() > 0.7
     assert result.loss_after < result.loss_before - 0.05
@@ -131,7 +131,7 @@ def test_random_labels_leave_the_simpler_encoder_in_place(encoder: TextEncoder) 
     rows, prompts = people(encoder, 200, taste=lambda words: hash(tuple(words)) % 2 == 0)
     rng = np.random.default_rng(3)
     rows = replace(rows, difference=rows.difference * rng.choice([-1, 1], (200, 1)))
-    candidate = learner.cross_validated(rows, LEARNING)[1][0]
+    candidate = validation.cross_validated(rows, LEARNING)[1][0]
     assert not layers.trial(rows, prompts, candidate, encoder, LEARNING, replace(FAST, epochs=2)).better
 
 
