@@ -7,6 +7,7 @@ where real keys and values lie. `AdapterWeights` is the stored part; the backbon
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -69,28 +70,63 @@ def rotate(keys: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return keys * cos + torch.cat([-keys[..., half:], keys[..., :half]], -1) * sin
 
 
-def latent_cache(lm: LlamaForCausalLM, prompt: Sequence[tuple[Tensor, Tensor]], kv: Tensor, start: int) -> DynamicCache:
-    """The prompt's cache (keys, values [1, G, X, d] per layer), B times, then latent entries [B, L, 2, G, P, d].
+@dataclass(frozen=True)
+class PromptCaches:
+    """Keys and values of P prompts without their last token, padded on the left to X positions; no gradient."""
 
-    `start` is the position of the first latent entry: prompt tokens without the last one come before it.
-    """
-    kv = kv.to(lm.dtype)
-    cos, sin = lm.model.rotary_emb(kv, torch.arange(start, start + LATENT_POSITIONS, device=kv.device)[None])
-    cache = DynamicCache(config=lm.config)
-    for layer, (keys, values) in enumerate(prompt):
-        latent_keys = rotate(kv[:, layer, 0], cos[:, None], sin[:, None])
-        cache.update(
-            torch.cat([keys.expand(len(kv), -1, -1, -1), latent_keys], 2),
-            torch.cat([values.expand(len(kv), -1, -1, -1), kv[:, layer, 1]], 2),
-            layer,
-        )
-    return cache
+    prompts: list[list[int]]
+    """P prompts' token ids, whole."""
+    layers: list[tuple[Tensor, Tensor]]
+    """Keys and values [P, G, X, d] of every layer, keys after RoPE."""
+    is_text: Tensor
+    """[P, X] bool: False where padded."""
+
+    def of(self, rows: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """Layers [B, G, X, d] and texts [B, X] of these prompts [B]; nothing is copied when there is but one prompt."""
+        if len(self.prompts) == 1:
+            layers = [(keys.expand(len(rows), -1, -1, -1), values.expand(len(rows), -1, -1, -1))
+                      for keys, values in self.layers]  # fmt: skip
+        else:
+            layers = [(keys[rows], values[rows]) for keys, values in self.layers]
+        return layers, self.is_text[rows]
 
 
 @torch.no_grad()
-def prompt_cache(lm: LlamaForCausalLM, ids: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-    """Keys and values [1, G, X, d] of every layer for X prompt tokens; no latent, no gradient."""
+def prompt_caches(lm: LlamaForCausalLM, prompts: Sequence[Sequence[int]]) -> PromptCaches:
+    """Runs the backbone over all prompts at once."""
+    length = max(map(len, prompts)) - 1
+    ids = torch.zeros(len(prompts), length, dtype=torch.long)
+    is_text = torch.zeros(len(prompts), length, dtype=torch.bool)
+    for i, x in enumerate(prompts):
+        ids[i, length + 1 - len(x) :] = torch.tensor(x[:-1])
+        is_text[i, length + 1 - len(x) :] = True
+    ids, is_text = ids.to(lm.device), is_text.to(lm.device)
     cache = DynamicCache(config=lm.config)
-    lm.model(input_ids=torch.tensor([list(ids)], device=lm.device), past_key_values=cache, use_cache=True)
+    lm.model(
+        input_ids=ids,
+        attention_mask=is_text,
+        position_ids=(is_text.cumsum(1) - 1).clamp(min=0),
+        past_key_values=cache,
+        use_cache=True,
+    )
     layers: list[Any] = cache.layers
-    return [(layer.keys, layer.values) for layer in layers]
+    return PromptCaches([list(x) for x in prompts], [(layer.keys, layer.values) for layer in layers], is_text)
+
+
+def latent_cache(
+    lm: LlamaForCausalLM, prompt: Sequence[tuple[Tensor, Tensor]], kv: Tensor, start: Tensor
+) -> DynamicCache:
+    """The prompts' caches (keys, values [B, G, X, d] per layer; none: no prompt), then entries [B, L, 2, G, P, d].
+
+    `start` [B] is the position of the first latent entry: prompt tokens without the last one come before it.
+    """
+    kv = kv.to(lm.dtype)
+    positions = start.to(kv.device)[:, None] + torch.arange(LATENT_POSITIONS, device=kv.device)
+    cos, sin = lm.model.rotary_emb(kv, positions)
+    cache = DynamicCache(config=lm.config)
+    for layer in range(kv.shape[1]):
+        keys, values = rotate(kv[:, layer, 0], cos[:, None], sin[:, None]), kv[:, layer, 1]
+        if prompt:
+            keys, values = torch.cat([prompt[layer][0], keys], 2), torch.cat([prompt[layer][1], values], 2)
+        cache.update(keys, values, layer)
+    return cache

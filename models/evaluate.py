@@ -11,9 +11,9 @@ from transformers import LlamaForCausalLM
 
 from core.protocols import Decoder, Latent, Message, Sampling
 from models import clap
-from models.adapter import Adapter, prompt_cache
+from models.adapter import Adapter, prompt_caches
 from models.encoder import LatentEncoder, Posterior
-from models.fluency import perplexity, write_drafts
+from models.fluency import distinct2, perplexity, write_drafts
 from models.sampling import PromptResponses
 
 ACTIVE_VARIANCE = 0.01
@@ -54,7 +54,7 @@ def evaluate_likelihoods(
     own_nll = bare_nll = tokens = 0.0
     everything: list[Posterior] = []
     for row in rows:
-        cache = prompt_cache(lm, row.prompt_ids[:-1])
+        cache = prompt_caches(lm, [row.prompt_ids])
         plain = [y for hint, y in zip(row.hints, row.responses, strict=True) if not hint]
         styled = [y for hint, y in zip(row.hints, row.responses, strict=True) if hint]
         for name, responses in (("", plain[:4]), ("_styled", plain[:2] + styled[:2])):
@@ -63,7 +63,7 @@ def evaluate_likelihoods(
             posterior = encoder([(row.prompt_ids, y) for y in responses])
             kv = adapter(posterior.sample())
             table = clap.response_log_likelihood(
-                lm, row.prompt_ids, cache, [y for y in responses for _ in range(4)], kv.repeat(4, 1, 1, 1, 1, 1)
+                lm, cache, [0] * 16, [y for y in responses for _ in range(4)], kv.repeat(4, 1, 1, 1, 1, 1)
             ).view(4, 4)
             hits = (table.argmax(1) == torch.arange(4)).float().mean()
             groups[name].append((hits.item(), clap.contrastive_loss(table).item()))
@@ -76,7 +76,7 @@ def evaluate_likelihoods(
     result = {
         "nll_per_token": own_nll / tokens,
         "nll_per_token_no_latent": bare_nll / tokens,
-        "dg_kld": clap.dg_kld(aggregated, None).item(),
+        "dg_kld": clap.dg_kld(aggregated, None, torch.randn(16, *aggregated.mean.shape)).item(),
         "active_dims": int((aggregated.mean.var(0) > ACTIVE_VARIANCE).sum()),
         "posterior_mean_norm": aggregated.mean.norm(dim=1).mean().item(),
     }
@@ -119,12 +119,6 @@ def evaluate_drafts(
         ]
         result[f"perplexity_{name}"] = perplexity(decoder, drafts)
         if name in ("own", "prior"):
-            result[f"distinct_2_{name}"] = distinct_2([draft.text for draft in drafts])
+            result[f"distinct_2_{name}"] = distinct2([draft.text for draft in drafts])
         progress((n + 1) / len(sources))
     return result
-
-
-def distinct_2(texts: Sequence[str]) -> float:
-    """Different word pairs as a share of all word pairs (Li et al., 2016)."""
-    pairs = [pair for text in texts for pair in zip(text.split(), text.split()[1:], strict=False)]
-    return len(set(pairs)) / max(1, len(pairs))

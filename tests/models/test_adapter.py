@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from models.adapter import LATENT_POSITIONS, Adapter, latent_cache, prompt_cache, rotate
+from models.adapter import LATENT_POSITIONS, Adapter, latent_cache, prompt_caches, rotate
 from models.clap import response_log_likelihood
 from tests import tiny
 
@@ -23,7 +25,7 @@ def log_likelihoods(made: Adapter) -> torch.Tensor:
     lm = tiny.tiny_lm()
     z = torch.from_numpy(tiny.tiny_latents(len(RESPONSES)))
     with torch.no_grad():
-        rows = [response_log_likelihood(lm, x, prompt_cache(lm, x[:-1]), RESPONSES, made(z)) for x in PROMPTS]
+        rows = [response_log_likelihood(lm, prompt_caches(lm, [x]), [0] * 3, RESPONSES, made(z)) for x in PROMPTS]
     return torch.stack(rows)
 
 
@@ -63,7 +65,7 @@ def test_without_its_noise_a_latent_that_starts_as_text_is_that_text() -> None:
         kv = made(torch.from_numpy(tiny.tiny_latents(1)))[0]
     at = len(ids) - 1 - LATENT_POSITIONS
     cos, sin = lm.model.rotary_emb(kv, torch.arange(at, at + LATENT_POSITIONS)[None])
-    for layer, (keys, values) in enumerate(prompt_cache(lm, ids[:-1])):
+    for layer, (keys, values) in enumerate(prompt_caches(lm, [ids]).layers):
         torch.testing.assert_close(rotate(kv[layer, 0], cos, sin), keys[0, :, at:], atol=1e-3, rtol=1e-3)
         torch.testing.assert_close(kv[layer, 1], values[0, :, at:], atol=1e-3, rtol=1e-3)
 
@@ -94,13 +96,14 @@ def test_rotation_turns_by_the_position_and_keeps_lengths() -> None:
 @pytest.mark.parametrize("length", [1, 5, 40])
 def test_latent_stands_right_behind_the_prompt(length: int) -> None:
     lm = tiny.tiny_lm()
-    prompt = prompt_cache(lm, list(range(10, 10 + length)))
+    layers, is_text = prompt_caches(lm, [list(range(10, 11 + length))]).of(torch.zeros(2, dtype=torch.long))
     with torch.no_grad():
         kv = adapter()(torch.from_numpy(tiny.tiny_latents(2)))
-        cache = latent_cache(lm, prompt, kv, length)
+        cache = latent_cache(lm, layers, kv, is_text.sum(1))
         cos, sin = lm.model.rotary_emb(kv, torch.arange(length, length + LATENT_POSITIONS)[None])
-    for i, (keys, values) in enumerate(prompt):
-        assert torch.equal(cache.layers[i].keys[1, :, :length], keys[0])
-        assert torch.equal(cache.layers[i].values[1, :, :length], values[0])
-        assert torch.equal(cache.layers[i].values[1, :, length:], kv[1, i, 1])
-        assert torch.equal(cache.layers[i].keys[1, :, length:], rotate(kv[1, i, 0], cos, sin))
+    found: list[Any] = cache.layers
+    for i, (keys, values) in enumerate(layers):
+        assert torch.equal(found[i].keys[1, :, :length], keys[0])
+        assert torch.equal(found[i].values[1, :, :length], values[0])
+        assert torch.equal(found[i].values[1, :, length:], kv[1, i, 1])
+        assert torch.equal(found[i].keys[1, :, length:], rotate(kv[1, i, 0], cos, sin))

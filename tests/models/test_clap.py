@@ -7,8 +7,16 @@ import math
 import pytest
 import torch
 
-from models.adapter import LATENT_POSITIONS, Adapter, prompt_cache
-from models.clap import BagOfWords, contrastive_loss, dg_kld, response_log_likelihood
+from models.adapter import LATENT_POSITIONS, Adapter, prompt_caches
+from models.clap import (
+    BagOfWords,
+    SkipConnection,
+    contrastive_loss,
+    dg_kld,
+    latent_first_log_likelihood,
+    response_log_likelihood,
+    standard_kl,
+)
 from models.encoder import Posterior
 from tests import tiny
 
@@ -20,6 +28,11 @@ def adapter(scale: float = 1.0) -> Adapter:
     made = Adapter(tiny.tiny_lm(), latent_size=tiny.LATENT_SIZE, width=16)
     torch.nn.init.normal_(made.bias, std=scale)
     return made
+
+
+def noise(samples: int, like: torch.Tensor) -> torch.Tensor:
+    """[S, K, D]"""
+    return torch.randn(samples, *like.shape)
 
 
 @pytest.mark.parametrize("k", [2, 4, 7])
@@ -50,14 +63,15 @@ def test_dg_kld_is_about_zero_when_posteriors_together_are_the_prior() -> None:
     torch.manual_seed(0)
     mean = torch.randn(400, 6) * 0.9**0.5
     posterior = Posterior(mean, torch.full((400, 6), math.log(0.1)))
-    assert dg_kld(posterior, None).item() == pytest.approx(0, abs=0.15)
+    assert dg_kld(posterior, None, noise(16, mean)).item() == pytest.approx(0, abs=0.15)
 
 
 def test_dg_kld_does_not_punish_what_z_says_about_y_but_the_standard_kl_does() -> None:
     torch.manual_seed(0)
     posterior = Posterior(torch.randn(400, 6) * 0.9**0.5, torch.full((400, 6), math.log(0.1)))
     standard = 0.5 * (posterior.mean**2 + 0.1 - math.log(0.1) - 1).sum(1).mean()
-    assert dg_kld(posterior, None).item() < 0.1 * standard.item()
+    assert standard_kl(posterior).item() == pytest.approx(standard.item(), rel=1e-5)
+    assert dg_kld(posterior, None, noise(16, posterior.mean)).item() < 0.1 * standard.item()
 
 
 @pytest.mark.parametrize(
@@ -68,28 +82,56 @@ def test_dg_kld_of_one_posterior_is_its_kl_to_the_prior(mean: torch.Tensor, vari
     posterior = Posterior(mean, torch.full((1, 6), math.log(variance)))
     exact = 0.5 * (mean**2 + variance - math.log(variance) - 1).sum().item()
     assert exact > 3
-    assert dg_kld(posterior, None, samples=20_000).item() == pytest.approx(exact, rel=0.05)
+    assert dg_kld(posterior, None, noise(20_000, mean)).item() == pytest.approx(exact, rel=0.05)
 
 
 def test_recent_posteriors_complete_the_mixture_without_getting_a_gradient() -> None:
     torch.manual_seed(0)
     recent = Posterior(torch.randn(400, 6) * 0.9**0.5, torch.full((400, 6), math.log(0.1)))
     few = Posterior(recent.mean[:4].clone().requires_grad_(), recent.log_variance[:4].clone())
-    assert dg_kld(few, recent, samples=500).item() < 0.5 * dg_kld(few, None, samples=500).item()
-    dg_kld(few, recent).backward()
+    dice = noise(500, few.mean)
+    assert dg_kld(few, recent, dice).item() < 0.5 * dg_kld(few, None, dice).item()
+    dg_kld(few, recent, dice).backward()
     assert few.mean.grad is not None
     assert recent.mean.grad is None
 
 
 def test_response_likelihood_does_not_depend_on_what_it_is_padded_to() -> None:
     lm = tiny.tiny_lm()
-    cache = prompt_cache(lm, PROMPT[:-1])
+    cache = prompt_caches(lm, [PROMPT])
     responses = [[5, 6, 7], [8, 9, 10, 11, 12, 13, 14], [15]]
     with torch.no_grad():
         kv = adapter()(torch.from_numpy(tiny.tiny_latents(3)))
-        together = response_log_likelihood(lm, PROMPT, cache, responses, kv)
-        alone = [response_log_likelihood(lm, PROMPT, cache, [y], kv[i : i + 1])[0] for i, y in enumerate(responses)]
+        together = response_log_likelihood(lm, cache, [0] * 3, responses, kv)
+        alone = [response_log_likelihood(lm, cache, [0], [y], kv[i : i + 1])[0] for i, y in enumerate(responses)]
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-3, rtol=1e-4)
+
+
+def test_prompts_of_different_lengths_go_together() -> None:
+    lm = tiny.tiny_lm()
+    prompts = [PROMPT, [1, 99, 98], [*PROMPT, 7, 8, 9, 3]]
+    responses, of = [[5, 6, 7], [8, 9, 10, 11], [15], [16, 17]], [2, 0, 1, 2]
+    with torch.no_grad():
+        kv = adapter()(torch.from_numpy(tiny.tiny_latents(4)))
+        each: dict[str, tuple[torch.Tensor, list[torch.Tensor]]] = {
+            "after": (
+                response_log_likelihood(lm, prompt_caches(lm, prompts), of, responses, kv),
+                [
+                    response_log_likelihood(lm, prompt_caches(lm, [prompts[p]]), [0], [y], kv[i : i + 1])
+                    for i, (p, y) in enumerate(zip(of, responses, strict=True))
+                ],
+            ),
+            "before": (
+                latent_first_log_likelihood(lm, [prompts[p] for p in of], responses, kv),
+                [
+                    latent_first_log_likelihood(lm, [prompts[p]], [y], kv[i : i + 1])
+                    for i, (p, y) in enumerate(zip(of, responses, strict=True))
+                ],
+            ),
+        }
+    for together, alone in each.values():
+        torch.testing.assert_close(together, torch.cat(alone), atol=1e-3, rtol=1e-4)
+    assert not torch.allclose(each["after"][0], each["before"][0], atol=1e-2)
 
 
 def test_response_likelihood_is_that_of_one_long_sequence_when_the_latent_is_text() -> None:
@@ -99,7 +141,7 @@ def test_response_likelihood_is_that_of_one_long_sequence_when_the_latent_is_tex
     assert len(middle) == LATENT_POSITIONS
     prefix = PROMPT[:-1]
     with torch.no_grad():
-        text = prompt_cache(lm, [*prefix, *middle])
+        text = prompt_caches(lm, [[*prefix, *middle, 0]]).layers
         start = len(prefix)
         like = text[0][0]
         cos, sin = lm.model.rotary_emb(like, torch.arange(start, start + LATENT_POSITIONS)[None])
@@ -110,8 +152,28 @@ def test_response_likelihood_is_that_of_one_long_sequence_when_the_latent_is_tex
             return keys * cos + back * sin
 
         kv = torch.stack([torch.stack([unrotated(k[:, :, start:]), v[:, :, start:]], 1) for k, v in text], 1)
-        found = response_log_likelihood(lm, PROMPT, prompt_cache(lm, prefix), [response], kv)
+        found = response_log_likelihood(lm, prompt_caches(lm, [PROMPT]), [0], [response], kv)
         logits = lm(input_ids=torch.tensor([[*prefix, *middle, PROMPT[-1], *response]])).logits[0]
+        rows = torch.log_softmax(logits[-len(response) - 1 : -1], -1)
+    expected = rows[torch.arange(len(response)), torch.tensor(response)].sum()
+    assert found.item() == pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_a_latent_before_the_prompt_is_text_before_the_prompt() -> None:
+    lm, response, before = tiny.tiny_lm(), [5, 6, 7], [21, 22, 23, 24]
+    with torch.no_grad():
+        text = prompt_caches(lm, [[*before, 0]]).layers
+        cos, sin = lm.model.rotary_emb(text[0][0], torch.arange(LATENT_POSITIONS)[None])
+        half = tiny.HEAD_SIZE // 2
+        kv = torch.stack(
+            [
+                torch.stack([k * cos + torch.cat([k[..., half:], -k[..., :half]], -1) * sin, v], 1)
+                for k, v in text
+            ],
+            1,
+        )  # fmt: skip
+        found = latent_first_log_likelihood(lm, [PROMPT], [response], kv)
+        logits = lm(input_ids=torch.tensor([[*before, *PROMPT, *response]])).logits[0]
         rows = torch.log_softmax(logits[-len(response) - 1 : -1], -1)
     expected = rows[torch.arange(len(response)), torch.tensor(response)].sum()
     assert found.item() == pytest.approx(expected.item(), abs=1e-3)
@@ -121,7 +183,7 @@ def test_gradients_reach_the_latent_through_the_frozen_backbone() -> None:
     lm = tiny.tiny_lm()
     z = torch.from_numpy(tiny.tiny_latents(2)).requires_grad_()
     made = adapter()
-    response_log_likelihood(lm, PROMPT, prompt_cache(lm, PROMPT[:-1]), [[5, 6], [7]], made(z)).sum().backward()
+    response_log_likelihood(lm, prompt_caches(lm, [PROMPT]), [0, 0], [[5, 6], [7]], made(z)).sum().backward()
     assert z.grad is not None
     assert z.grad.abs().sum() > 0
     assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
@@ -137,3 +199,18 @@ def test_bag_of_words_is_untouched_by_order_and_starts_without_the_words_frequen
     torch.testing.assert_close(bag(torch.zeros(2, tiny.LATENT_SIZE), [[5]])[0, 0], bag(torch.zeros(1, 8), [[5]])[0, 0])
     names = {name for name, _ in bag.named_parameters()}
     assert names == {"project.weight", "project.bias", "unigram"}  # the word vectors are the backbone's
+
+
+def test_a_skip_connection_that_says_nothing_leaves_the_backbones_own_likelihood() -> None:
+    lm, responses = tiny.tiny_lm(), [[5, 6, 7], [8, 9]]
+    skip = SkipConnection(lm, latent_size=tiny.LATENT_SIZE)
+    z = torch.from_numpy(tiny.tiny_latents(2))
+    assert skip(z, PROMPT, responses).shape == (2, 2)
+    torch.nn.init.zeros_(skip.project[2].weight)
+    torch.nn.init.zeros_(skip.project[2].bias)
+    table = skip(z, PROMPT, responses)
+    for k, y in enumerate(responses):
+        logits = lm(input_ids=torch.tensor([[*PROMPT, *y]])).logits[0, len(PROMPT) - 1 : -1]
+        own = torch.log_softmax(logits, -1)[torch.arange(len(y)), torch.tensor(y)].sum()
+        torch.testing.assert_close(table[k], own.expand(2), atol=1e-3, rtol=1e-4)
+    assert not any(p.requires_grad for p in lm.parameters())

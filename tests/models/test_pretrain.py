@@ -52,7 +52,9 @@ def rows(count: int = 9) -> list[PromptResponses]:
     ]
 
 
-def train(folder: Path, config: PretrainConfig = CONFIG, data: Sequence[PromptResponses] | None = None) -> Path:
+def train(
+    folder: Path, config: PretrainConfig = CONFIG, data: Sequence[PromptResponses] | None = None, *, at_once: int = 1
+) -> Path:
     return pretrain.pretrain(
         tiny.tiny_lm(),
         rows() if data is None else data,
@@ -61,6 +63,7 @@ def train(folder: Path, config: PretrainConfig = CONFIG, data: Sequence[PromptRe
         about=ABOUT,
         report=lambda line: None,
         checkpoint_every_s=0,
+        at_once=at_once,
     )
 
 
@@ -137,10 +140,12 @@ def test_interrupted_at_any_step_it_goes_on_as_if_nothing_had_been(
 ) -> None:
     losses = pretrain.step_losses
 
-    def interrupted(state: pretrain.TrainingState, *rest: Any) -> dict[str, torch.Tensor]:
-        if state.step == at:
+    def interrupted(
+        state: pretrain.TrainingState, lm: Any, drawn: Sequence[pretrain.Drawn], config: PretrainConfig
+    ) -> list[pretrain.StepLosses]:
+        if any(d.step == at for d in drawn):
             raise KeyboardInterrupt
-        return losses(state, *rest)
+        return losses(state, lm, drawn, config)
 
     with monkeypatch.context() as patch:
         patch.setattr(pretrain, "step_losses", interrupted)
@@ -148,6 +153,75 @@ def test_interrupted_at_any_step_it_goes_on_as_if_nothing_had_been(
             train(tmp_path)
     train(tmp_path)
     assert_same_weights(tmp_path, uninterrupted)
+
+
+def assert_nearly_the_same(folder: Path, other: Path) -> None:
+    """Within 1e-4, as rounding allows: weights and losses of every step."""
+    one, two = (pretrain.read_checkpoint(f / "checkpoint.pt") for f in (folder, other))
+    for part in ("encoder", "adapter"):
+        for name in two[part]:
+            torch.testing.assert_close(one[part][name], two[part][name], atol=1e-4, rtol=1e-4, msg=f"{part}.{name}")
+    for row, expected in zip(log(folder), log(other), strict=True):
+        assert row == pytest.approx(expected, abs=1e-3, rel=1e-4)
+
+
+def test_several_prompts_at_once_change_nothing_but_rounding(uninterrupted: Path, tmp_path: Path) -> None:
+    train(tmp_path, at_once=2)
+    assert_nearly_the_same(tmp_path, uninterrupted)
+
+
+def launched(folder: Path, *arguments: str) -> None:
+    """`accelerate launch` with two processes on this machine."""
+    root = Path(__file__).parents[2]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    ports = ["--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    program = [*launch, *ports, "-m", "tests.models.test_pretrain", str(folder), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(program, cwd=root, env=environment, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_two_processes_share_the_prompts_and_end_where_one_does(uninterrupted: Path, tmp_path: Path) -> None:
+    launched(tmp_path)
+    assert_nearly_the_same(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"negatives": 3},
+        {"kl": "standard"},
+        {"contrastive_weight": 0.0},
+        {"warm_start": "none"},
+        {"warm_start": "skip connection"},
+        {"latent_place": "before prompt"},
+    ],
+    ids=str,
+)
+def test_every_ablation_trains_and_is_another_run(uninterrupted: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    train(tmp_path, replace(CONFIG, **change))
+    steps = log(tmp_path)
+    assert len(steps) == CONFIG.steps
+    assert steps != log(uninterrupted)
+    arrays, about = read_arrays(tmp_path / "clap.safetensors")
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    assert {name: about["config"][name] for name in change} == change
+
+
+def test_all_negatives_are_the_other_responses_of_the_prompt() -> None:
+    config = replace(CONFIG, negatives=3)
+    drawn = [pretrain.draw(rows(), step, config) for step in range(9)]
+    assert all(sorted(d.shifts) == [1, 2, 3] for d in drawn)
+    assert {len(pretrain.draw(rows(), step, CONFIG).shifts) for step in range(9)} == {1}
 
 
 def test_a_finished_run_trains_no_further(uninterrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,3 +289,7 @@ def test_learning_rate_warms_up_and_then_falls_to_a_twentieth() -> None:
 def test_the_kld_weight_rises_late() -> None:
     config = replace(CONFIG, steps=100, kld_weight=(0.05, 1.0), kld_ramp=(0.2, 0.6))
     assert [pretrain.kld_weight(s, config) for s in (0, 20, 40, 60, 99)] == pytest.approx([0.05, 0.05, 0.525, 1, 1])
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]))

@@ -14,7 +14,7 @@ import torch
 
 from core.protocols import DraftRequest, Message, Sampling
 from models import parity
-from models.adapter import Adapter, prompt_cache
+from models.adapter import Adapter, prompt_caches
 from models.backbone import EMBEDDED_SHA256, Backbone, file_sha256, open_backbone
 from models.checkpoint import Arrays, read_arrays
 from models.clap import response_log_likelihood
@@ -124,11 +124,11 @@ def test_an_untrained_latent_that_starts_as_text_is_hardly_felt(reference: Torch
     ids, response = reference._ids(parity.MESSAGES), reference._tokenizer(parity.RESPONSE).input_ids
     torch.manual_seed(0)
     made = Adapter(lm, latent_size=32, width=96)
-    z, cache = torch.randn(4, 32), prompt_cache(lm, ids[:-1])
+    z, cache = torch.randn(4, 32), prompt_caches(lm, [ids])
 
     @torch.no_grad()
     def nll_per_token() -> float:
-        return -response_log_likelihood(lm, ids, cache, [response] * 4, made(z)).mean().item() / len(response)
+        return -response_log_likelihood(lm, cache, [0] * 4, [response] * 4, made(z)).mean().item() / len(response)
 
     bare = reference.likelihood(parity.MESSAGES, parity.RESPONSE).nll / len(response)
     as_zero = nll_per_token()
