@@ -82,6 +82,13 @@ class Decoder(Protocol):
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, template included."""
 
+    def warm(self, messages: Sequence[Message], *, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        """Reads ahead a conversation whose last message is still being typed, so that its drafts start sooner.
+
+        Gives way to every other call within one block of tokens, and does nothing for a text that does not fit.
+        False when not all of it was read.
+        """
+
     def generate(
         self,
         messages: Sequence[Message],

@@ -13,7 +13,7 @@ from transformers import DynamicCache, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from core.errors import PromptTooLongError
 from core.protocols import Chunk, DraftRequest, Latent, Likelihood, Message, Sampling
-from models.adapter import LATENT_POSITIONS, Adapter, latent_cache, prompt_cache
+from models.adapter import LATENT_POSITIONS, Adapter, latent_cache, prompt_caches
 from models.backbone import Backbone, ChatTemplate, load_tokenizer, load_torch
 from models.checkpoint import Arrays
 from models.draft_text import DraftText
@@ -57,6 +57,9 @@ class TorchDecoder:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return len(self._ids(messages))
+
+    def warm(self, messages: Sequence[Message], *, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        return False  # nothing is kept from one call to the next
 
     def generate(
         self,
@@ -137,19 +140,18 @@ class TorchDecoder:
     @torch.no_grad()
     def _branches(self, ids: Sequence[int], latents: Sequence[Latent | None]) -> tuple[DynamicCache, int]:
         """One cache row per draft, sharing one prompt prefill; and the position of the prompt's last token."""
-        prompt = prompt_cache(self._lm, ids[:-1])
         start = len(ids) - 1
+        layers, _ = prompt_caches(self._lm, [ids]).of(torch.zeros(len(latents), dtype=torch.long))
         if all(z is None for z in latents):
             cache = DynamicCache(config=self._lm.config)
-            for layer, (keys, values) in enumerate(prompt):
-                shape = (len(latents), -1, -1, -1)
-                cache.update(keys.expand(shape).clone(), values.expand(shape).clone(), layer)
+            for layer, (keys, values) in enumerate(layers):
+                cache.update(keys.clone(), values.clone(), layer)
             return cache, start
         assert self._adapter is not None
         known = [z for z in latents if z is not None]
         assert len(known) == len(latents), "drafts with and without a latent in one batch"
         kv = self._adapter(torch.from_numpy(np.stack(known)))
-        return latent_cache(self._lm, prompt, kv, start), start + LATENT_POSITIONS
+        return latent_cache(self._lm, layers, kv, torch.full((len(kv),), start)), start + LATENT_POSITIONS
 
     @torch.no_grad()
     def _step(self, cache: DynamicCache, tokens: Sequence[int], position: int) -> Tensor:

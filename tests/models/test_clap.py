@@ -206,8 +206,8 @@ def test_a_skip_connection_that_says_nothing_leaves_the_backbones_own_likelihood
     skip = SkipConnection(lm, latent_size=tiny.LATENT_SIZE)
     z = torch.from_numpy(tiny.tiny_latents(2))
     assert skip(z, PROMPT, responses).shape == (2, 2)
-    torch.nn.init.zeros_(skip.project[2].weight)
-    torch.nn.init.zeros_(skip.project[2].bias)
+    for parameter in skip.project[2].parameters():
+        torch.nn.init.zeros_(parameter)
     table = skip(z, PROMPT, responses)
     for k, y in enumerate(responses):
         logits = lm(input_ids=torch.tensor([[*PROMPT, *y]])).logits[0, len(PROMPT) - 1 : -1]
