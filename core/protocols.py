@@ -20,7 +20,8 @@ Finish = Literal["", "stop", "length", "cancelled"]
 class Message:
     """One turn of a conversation as the backbone's chat template takes it."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "text"]
+    """'text' stands alone: it is no conversation, and the backbone continues it as it is."""
     content: str
 
 

@@ -59,7 +59,9 @@ class ChatTemplate:
         self._template = environment.from_string(source)
 
     def render(self, messages: Sequence[Message]) -> str:
-        """The prompt text up to where the assistant's answer starts."""
+        """The prompt text up to where the assistant's answer starts; plain text as it is."""
+        if messages and messages[0].role == "text":
+            return messages[0].content
         turns = [{"role": m.role, "content": m.content} for m in messages]
         return self._template.render(messages=turns, add_generation_prompt=True, bos_token="", eos_token="")
 

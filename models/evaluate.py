@@ -97,7 +97,7 @@ def without_latent(lm: LlamaForCausalLM, prompt_ids: Sequence[int], responses: S
 
 def evaluate_drafts(
     decoder: Decoder,
-    prompts: Sequence[str],
+    prompts: Sequence[Sequence[Message]],
     latent_size: int,
     posteriors: Sequence[Latent],
     *,
@@ -114,9 +114,7 @@ def evaluate_drafts(
     }
     result: dict[str, float] = {}
     for n, (name, latent) in enumerate(sources.items()):
-        drafts = [
-            write_drafts(decoder, [Message("user", p)], [latent(i)], sampling, i)[0] for i, p in enumerate(prompts)
-        ]
+        drafts = [write_drafts(decoder, p, [latent(i)], sampling, i)[0] for i, p in enumerate(prompts)]
         result[f"perplexity_{name}"] = perplexity(decoder, drafts)
         if name in ("own", "prior"):
             result[f"distinct_2_{name}"] = distinct2([draft.text for draft in drafts])

@@ -48,7 +48,7 @@ class PretrainConfig:
     """K of one step, drawn from the sampled responses of its prompt."""
     negatives: int = 1
     """Other responses' latents that each response is contrasted with; K - 1 is the paper's K x K."""
-    response_tokens: tuple[int, ...] = (24, 32, 48, 64)
+    response_tokens: tuple[int, ...] = (24, 32, 48, 64, 128)
     """A step reads so many tokens of each response: one of these, drawn anew."""
     warm_start: WarmStart = "bag of words"
     warm_steps: int = 250

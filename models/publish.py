@@ -6,76 +6,136 @@ its own llama.cpp without torch (`models.parity`).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 
 from core.errors import UsageError
-from core.protocols import Decoder, Sampling
+from core.protocols import Decoder, Message, Sampling
 from models.backbone import Backbone, ChatTemplate, load_torch
-from models.checkpoint import Arrays, read_arrays, write_arrays
+from models.checkpoint import Arrays, read_arrays, write_arrays, write_atomically
 from models.decoder_torch import adapter_from, open_torch_decoder
 from models.encoder import encoder_from
 from models.evaluate import ClapReport, evaluate_drafts, evaluate_likelihoods
 from models.llama_runtime import LlamaModel, write_dense_gguf
 from models.parity import reference_log_probs
 from models.pretrain import PretrainConfig, pretrain
-from models.sampling import PromptResponses, ResponseSampler, read_shards, sample_to_shards
-from models.writing_tasks import writing_tasks
+from models.sampling import Conversation, PromptResponses, ResponseSampler, read_shards, sample_to_shards
+from models.writing_tasks import Split, next_task, writing_tasks
 
-SAMPLING = Sampling(temperature=0.9, top_p=0.95, min_p=0.02, max_tokens=64)
 DRAFTING = Sampling(temperature=0.8, top_p=0.95, min_p=0.05, max_tokens=48)
 EVAL_SEED = 1
+SHARDS, FURTHER_SHARDS, SAMPLED_WITH = "responses", "responses-further", "sampling.json"
 Report = Callable[[str], None]
 
 
-def open_sampler(backbone: Backbone, folder: Path) -> ResponseSampler:
+@dataclass(frozen=True)
+class SampleConfig:
+    """What is sampled. Stored beside the shards."""
+
+    prompts: int = 1472
+    """Made-up writing tasks; a user's own prompts come on top."""
+    further: int = 512
+    """Second turns, and tasks with a text pasted in, about answers to the first ones."""
+    plain: int = 3
+    """Responses to the bare prompt."""
+    hinted: int = 3
+    """Responses that were asked for in a style in words."""
+    max_tokens: int = 128
+    seed: int = 100_000
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(temperature=0.9, top_p=0.95, min_p=0.02, max_tokens=self.max_tokens)
+
+
+def open_sampler(backbone: Backbone, folder: Path, sampling: Sampling) -> ResponseSampler:
     """Samples from a bf16 copy of the same weights: twice as fast as Q4_1 or transformers in batches on a CPU."""
     model = LlamaModel(write_dense_gguf(backbone.path, folder / f"{backbone.id}.bf16.gguf", "bf16"))
     template = ChatTemplate(model.metadata("tokenizer.chat_template"))
-    return ResponseSampler(model, template, sampling=SAMPLING)
+    return ResponseSampler(model, template, sampling=sampling)
 
 
-def sampled(
+def sample(
     backbone: Backbone,
     folder: Path,
-    shards: Path,
-    tasks: Sequence[str],
+    config: SampleConfig,
     *,
-    plain: int,
-    hinted: int,
-    seed: int,
+    own: Sequence[Conversation] = (),
+    split: Split = "train",
     report: Report,
 ) -> list[PromptResponses]:
-    """Responses of the backbone to these tasks, `hinted` of them asked for in a style; kept in `shards`."""
-    sampler = open_sampler(backbone, folder)
-    try:
+    """The backbone's responses to made-up tasks and to `own` prompts, kept in `folder`; goes on where it was stopped.
+
+    Raises UsageError when `folder` holds samples of other settings or prompts.
+    """
+    tasks = [*([Message("user", t)] for t in writing_tasks(split, seed=EVAL_SEED, limit=config.prompts)), *own]
+    if not tasks:
+        raise UsageError("There is no prompt to sample responses for: ask for at least one.")
+    _refuse_other_settings(folder, {**asdict(config), "split": split, "backbone": backbone.id}, own)
+    if (rows := _complete(folder, config, len(tasks))) is not None:
+        return rows
+    sampler = open_sampler(backbone, folder, config.sampling)
+
+    def shards(name: str, prompts: Sequence[Conversation]) -> list[PromptResponses]:
         sample_to_shards(
-            sampler,
-            tasks,
-            shards,
-            plain=plain,
-            hinted=hinted,
-            seed=seed,
-            progress=lambda done, total: report(f"sampled {done} of {total} prompts"),
-        )
+            sampler, prompts, folder / name, plain=config.plain, hinted=config.hinted, seed=config.seed,
+            progress=lambda done, total: report(f"sampled {name.replace('-', ' ')}: {done} of {total} prompts"),
+        )  # fmt: skip
+        return list(read_shards(folder / name))
+
+    try:
+        first = shards(SHARDS, tasks)
+        answered = [row for row in first if row.responses and row.messages[-1].role == "user"][: config.further]
+        asked = [
+            next_task(split, row.messages[-1].content, sampler.text(row.responses[0]), seed=config.seed)
+            for row in answered
+        ]
+        return [*first, *(shards(FURTHER_SHARDS, asked) if asked else [])]
     finally:
         sampler.close()
-    return list(read_shards(shards))
 
 
-def sample_and_train(backbone: Backbone, folder: Path, *, prompts: int, config: PretrainConfig, report: Report) -> Path:
-    """Stages sample, train and publish, each resumed from what `folder` holds. Returns the published file."""
-    if prompts < 1:
-        raise UsageError("At least one prompt is needed to sample from.")
-    tasks = writing_tasks("train", seed=EVAL_SEED, limit=prompts)
-    rows = sampled(backbone, folder, folder / "responses", tasks, plain=3, hinted=3, seed=100_000, report=report)
-    lm = load_torch(backbone, torch.bfloat16)
+def _complete(folder: Path, config: SampleConfig, tasks: int) -> list[PromptResponses] | None:
+    """All that was sampled, when nothing is missing."""
+    found = [list(read_shards(folder / name)) for name in (SHARDS, FURTHER_SHARDS)]
+    wanted = min(config.further, sum(bool(row.responses) and row.messages[-1].role == "user" for row in found[0]))
+    return [*found[0], *found[1]] if (len(found[0]), len(found[1])) == (tasks, wanted) else None
+
+
+def _refuse_other_settings(folder: Path, settings: dict[str, object], own: Sequence[Conversation]) -> None:
+    prompts = hashlib.sha256(json.dumps([[asdict(m) for m in messages] for messages in own]).encode()).hexdigest()
+    text = json.dumps({**settings, "own": prompts}, indent=1)
+    path = folder / SAMPLED_WITH
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    elif path.read_text() != text:
+        raise UsageError(f"{folder} holds responses that were sampled with other settings: give another folder.")
+
+
+def train(backbone: Backbone, folder: Path, config: PretrainConfig, *, at_once: int = 1, report: Report) -> Path:
+    """Trains on all that `sample` left in `folder`; under `accelerate launch`, on all its processes and GPUs."""
+    rows = [row for name in (SHARDS, FURTHER_SHARDS) for row in read_shards(folder / name)]
+    if not rows:
+        raise UsageError(f"{folder} holds no sampled responses: run 'penpal backbone sample --out {folder}' first.")
+    lm = load_torch(backbone, torch.bfloat16).to(PartialState().device)
     about = {"backbone": backbone.id, "backbone_name": backbone.path.stem}
-    trained = pretrain(lm, rows, folder, config, about=about, report=report)
-    del lm
+    return pretrain(lm, rows, folder, config, about=about, at_once=at_once, report=report)
+
+
+def sample_and_train(
+    backbone: Backbone, folder: Path, sampling: SampleConfig, config: PretrainConfig, *, report: Report
+) -> Path:
+    """Stages sample, train and publish, each resumed from what `folder` holds. Returns the published file."""
+    sample(backbone, folder, sampling, report=report)
+    trained = train(backbone, folder, config, report=report)
     return publish(backbone, trained, folder / "published.clap.safetensors")
 
 
@@ -94,8 +154,8 @@ def evaluate(
     backbone: Backbone, clap: Arrays, decoder: Decoder, folder: Path, *, prompts: int, report: Report
 ) -> ClapReport:
     """All held-out numbers; a few minutes on two cores."""
-    tasks = writing_tasks("held_out", seed=EVAL_SEED, limit=prompts)
-    rows = sampled(backbone, folder, folder / f"held-out-{prompts}", tasks, plain=4, hinted=2, seed=7, report=report)
+    held_out = SampleConfig(prompts=prompts, further=prompts // 4, plain=4, hinted=2, seed=7)
+    rows = sample(backbone, folder / f"held-out-{prompts}", held_out, split="held_out", report=report)
     lm = load_torch(backbone, torch.bfloat16)
     encoder, adapter = encoder_from(clap, lm), adapter_from(clap, lm)
     report("measuring likelihoods")
@@ -106,7 +166,7 @@ def evaluate(
     report("drafting")
     numbers |= evaluate_drafts(
         decoder,
-        [row.prompt for row in rows],
+        [row.messages for row in rows],
         adapter.inp.in_features,
         posteriors,
         sampling=DRAFTING,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from core.errors import BackboneError
 from core.protocols import Message, Sampling
 from models.backbone import ChatTemplate
 from models.llama_runtime import Entry, LlamaContext, LlamaModel, TokenSampler
@@ -21,15 +22,17 @@ from models.writing_tasks import STYLE_HINTS, styled
 
 SHARD_PROMPTS = 64
 SLOTS = 64
-SLOT_TOKENS = 256
+SLOT_TOKENS = 384
+Conversation = Sequence[Message]
 
 
 @dataclass(frozen=True)
 class PromptResponses:
-    """One prompt with its K sampled responses, as text and as token ids."""
+    """One prompt with its K sampled responses as token ids."""
 
-    prompt: str
+    messages: tuple[Message, ...]
     prompt_ids: list[int]
+    """The messages as the chat template renders them."""
     hints: list[str]
     """The style each response was asked for in; empty for a plain one."""
     responses: list[list[int]]
@@ -49,30 +52,50 @@ class _Slot:
 class ResponseSampler:
     """Continuous batching over llama.cpp: a slot that finishes takes the next request at once."""
 
-    def __init__(self, model: LlamaModel, template: ChatTemplate, *, sampling: Sampling) -> None:
+    def __init__(
+        self, model: LlamaModel, template: ChatTemplate, *, sampling: Sampling, slot_tokens: int = SLOT_TOKENS
+    ) -> None:
+        """`slot_tokens`: the longest prompt and response together."""
         self._model, self._template, self._sampling = model, template, sampling
-        self._context = LlamaContext(model, tokens=SLOTS * SLOT_TOKENS, sequences=SLOTS, unified=False)
+        self._context = LlamaContext(model, tokens=SLOTS * slot_tokens, sequences=SLOTS, unified=False)
+        self._longest_prompt = min(slot_tokens - sampling.max_tokens, self._context.batch_tokens - SLOTS)
 
-    def sample(self, prompts: Sequence[str], *, plain: int, hinted: int, seed: int) -> list[PromptResponses]:
-        """`plain` + `hinted` responses for each prompt."""
+    def sample(self, prompts: Sequence[Conversation], *, plain: int, hinted: int, seed: int) -> list[PromptResponses]:
+        """`plain` + `hinted` responses for each prompt; none for one that is too long."""
         rng = random.Random(seed)
         rows = [
             PromptResponses(
-                p, self._ids(p), [""] * plain + rng.sample(STYLE_HINTS, hinted), [[] for _ in range(plain + hinted)]
+                tuple(p), self._ids(p), [""] * plain + rng.sample(STYLE_HINTS, hinted),
+                [[] for _ in range(plain + hinted)],
             )
             for p in prompts
-        ]
-        queue = [(i, k) for i, r in enumerate(rows) for k in range(len(r.hints))]
+        ]  # fmt: skip
+        ids = {(i, k): self._hinted_ids(r, hint) for i, r in enumerate(rows) for k, hint in enumerate(r.hints)}
+        queue = [request for request, prompt in ids.items() if len(prompt) <= self._longest_prompt]
         slots: list[_Slot | None] = [None] * SLOTS
         while queue or any(slots):
-            self._step(rows, queue, slots, rng)
+            self._step(rows, ids, queue, slots, rng)
         return rows
 
-    def _ids(self, prompt: str) -> list[int]:
-        return self._model.tokenize(self._template.render([Message("user", prompt)]))
+    def text(self, ids: Sequence[int]) -> str:
+        """A response as text, without what is broken at its end."""
+        return b"".join(map(self._model.piece, ids)).decode("utf-8", "ignore").strip()
+
+    def _ids(self, messages: Conversation) -> list[int]:
+        return self._model.tokenize(self._template.render(messages))
+
+    def _hinted_ids(self, row: PromptResponses, hint: str) -> list[int]:
+        if not hint or row.messages[-1].role != "user":
+            return row.prompt_ids
+        return self._ids([*row.messages[:-1], Message("user", styled(row.messages[-1].content, hint))])
 
     def _step(
-        self, rows: list[PromptResponses], queue: list[tuple[int, int]], slots: list[_Slot | None], rng: random.Random
+        self,
+        rows: list[PromptResponses],
+        prompts: dict[tuple[int, int], list[int]],
+        queue: list[tuple[int, int]],
+        slots: list[_Slot | None],
+        rng: random.Random,
     ) -> None:
         entries: list[Entry] = []
         for s, slot in enumerate(slots):
@@ -82,8 +105,7 @@ class ResponseSampler:
         for s, slot in enumerate(slots):
             if slot is None and queue:
                 row, column = queue[0]
-                hint = rows[row].hints[column]
-                ids = self._ids(styled(rows[row].prompt, hint)) if hint else rows[row].prompt_ids
+                ids = prompts[queue[0]]
                 if len(entries) + len(ids) > self._context.batch_tokens:
                     break
                 queue.pop(0)
@@ -108,7 +130,7 @@ class ResponseSampler:
 
 def sample_to_shards(
     sampler: ResponseSampler,
-    prompts: Sequence[str],
+    prompts: Sequence[Conversation],
     folder: Path,
     *,
     plain: int,
@@ -123,8 +145,15 @@ def sample_to_shards(
         if not shard.exists():
             rows = sampler.sample(prompts[start : start + SHARD_PROMPTS], plain=plain, hinted=hinted, seed=seed + start)
             partial = shard.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rows))
-            os.replace(partial, shard)
+            try:
+                partial.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rows))
+                os.replace(partial, shard)
+            except OSError as error:
+                partial.unlink(missing_ok=True)
+                raise BackboneError(
+                    f"{shard} cannot be written: {error.strerror}. What was sampled before is kept: make room and run "
+                    "the same command again."
+                ) from error
         progress(min(start + SHARD_PROMPTS, len(prompts)), len(prompts))
 
 
@@ -132,9 +161,10 @@ def read_shards(folder: Path) -> Iterator[PromptResponses]:
     """All prompts of a folder in order, duplicate and very short responses dropped."""
     for shard in sorted(folder.glob("*.jsonl")):
         for line in shard.read_text().splitlines():
-            row = PromptResponses(**json.loads(line))
+            stored = json.loads(line)
+            messages = tuple(Message(**m) for m in stored["messages"])
             kept: dict[tuple[int, ...], str] = {}
-            for hint, ids in zip(row.hints, row.responses, strict=True):
+            for hint, ids in zip(stored["hints"], stored["responses"], strict=True):
                 if len(ids) > 3:
                     kept.setdefault(tuple(ids), hint)
-            yield PromptResponses(row.prompt, row.prompt_ids, list(kept.values()), [list(ids) for ids in kept])
+            yield PromptResponses(messages, stored["prompt_ids"], list(kept.values()), [list(ids) for ids in kept])

@@ -96,8 +96,8 @@ def _scores(pairs: Rows, of_turn: NDArray[np.int64], first: int, config: LearnCo
 
 def _share_as_extreme(statistic: Array) -> Array:
     """[S]: the share of all that is as large as each."""
-    below: Array = np.searchsorted(np.sort(statistic), statistic, side="left")
-    return 1 - below / len(statistic)
+    share: Array = 1 - np.searchsorted(np.sort(statistic), statistic, side="left") / len(statistic)
+    return share
 
 
 HALF_LIVES = (None, 100.0, 30.0, 15.0)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from typing import Literal
 
+from core.protocols import Message
+
 Split = Literal["train", "held_out"]
 
 TASKS = (
@@ -97,6 +99,36 @@ STYLE_HINTS = (
     "Use very long sentences.",
     "Talk about we and us, as a group.",
 )
+
+
+FOLLOW_UPS = (
+    "Make it shorter.", "Make it a little longer.", "Say it more warmly.", "Say it more formally.",
+    "Write it for my boss instead.", "Write it for a close friend instead.", "Now write the reply to this.",
+    "Add a question at the end.", "Give me another version.", "Use simpler words.", "Make it sound less pushy.",
+    "Turn it into a text message.", "Start differently.", "Add one more detail.", "Write a subject line for it.",
+    "Take out the greeting.", "Make it funnier.", "That is too stiff: loosen it up.",
+)  # fmt: skip
+"""What a person says next, about any answer."""
+
+HELD_OUT_FOLLOW_UPS = (
+    "Half as long, please.", "Can it be friendlier?", "Write it for my grandmother.", "Try again, in other words.",
+    "And what would they answer?", "Put the most important thing first.",
+)  # fmt: skip
+
+ABOUT_A_TEXT = (
+    "Summarise this text in one or two sentences:", "Rewrite this text so that it is easier to read:",
+    "Reply to this message:", "Continue this text:", "What is this text about?", "Rewrite this more politely:",
+)  # fmt: skip
+"""Tasks about a text that the person pastes in."""
+
+
+def next_task(split: Split, task: str, answer: str, *, seed: int) -> list[Message]:
+    """What a person may ask when there is a text already: a second turn about it, or a task with it pasted in."""
+    rng = random.Random(f"next {split} {seed} {task}")
+    if rng.random() < 0.5:
+        follow_up = rng.choice(FOLLOW_UPS if split == "train" else HELD_OUT_FOLLOW_UPS)
+        return [Message("user", task), Message("assistant", answer), Message("user", follow_up)]
+    return [Message("user", f"{rng.choice(ABOUT_A_TEXT)}\n\n{answer}")]
 
 
 def writing_tasks(split: Split, *, seed: int = 0, limit: int | None = None) -> list[str]:

@@ -6,11 +6,15 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.output import AsJson, print_json
+from core.errors import UsageError
+
+if TYPE_CHECKING:
+    from models.pretrain import PretrainConfig
 
 group = typer.Typer(no_args_is_help=True, help="Pretrain and measure a backbone's latent space.")
 
@@ -19,25 +23,132 @@ def _tell(line: str) -> None:
     typer.echo(line, file=sys.stderr)
 
 
+Out = Annotated[Path, typer.Option(help="Folder for samples, checkpoints and the result.")]
+Prompts = Annotated[int, typer.Option(min=0, help="Made-up writing tasks to sample responses for.")]
+Further = Annotated[
+    int, typer.Option(min=0, help="Second turns, and tasks with a text pasted in, made from the first responses.")
+]
+Responses = Annotated[int, typer.Option(min=1, help="Responses to each bare prompt.")]
+Styled = Annotated[int, typer.Option(min=0, max=20, help="Responses on top that are asked for in a style in words.")]
+Tokens = Annotated[int, typer.Option(min=8, max=256, help="The longest response.")]
+Own = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Prompts of your own, on top: a text file with one a line, or a .jsonl file whose lines have a field "
+        "'prompt', or 'text' for a text to be continued.",
+    ),
+]
+Steps = Annotated[int, typer.Option(min=1, help="Training steps, one prompt each, about 0.8 s on two cores.")]
+WarmSteps = Annotated[int, typer.Option(min=0, help="Steps of the warm start.")]
+Seed = Annotated[int, typer.Option(help="Decides every random number.")]
+
+
+@group.command()
+def sample(
+    out: Out,
+    prompts: Prompts = 1472,
+    further: Further = 512,
+    responses: Responses = 3,
+    styled: Styled = 3,
+    max_tokens: Tokens = 128,
+    own: Own = None,
+    seed: Seed = 100_000,
+) -> None:
+    """Sample the backbone's responses to writing tasks: what the latent space is trained on."""
+    from app.cli.prompts import read_conversations
+    from app.wiring import open_penpal
+    from models.publish import SampleConfig
+    from models.publish import sample as run
+
+    config = SampleConfig(prompts, further, responses, styled, max_tokens, seed)
+    asked = read_conversations(own) if own else []
+    with closing(open_penpal()) as penpal:
+        rows = run(penpal.backbone, out, config, own=asked, report=_tell)
+    typer.echo(f"{sum(len(row.responses) for row in rows)} responses to {len(rows)} prompts in {out}")
+
+
+@group.command()
+def train(
+    out: Out,
+    steps: Steps = 3800,
+    warm_start: Annotated[
+        str, typer.Option(metavar="KIND", help="'bag of words', 'skip connection' (the reference's) or 'none'.")
+    ] = "bag of words",
+    warm_steps: WarmSteps = 250,
+    negatives: Annotated[
+        int, typer.Option(min=1, max=31, help="Latents each response is contrasted with; K - 1 is the paper's K x K.")
+    ] = 1,
+    responses: Annotated[int, typer.Option("--k", min=2, max=32, help="K: responses of a prompt in one step.")] = 4,
+    kl: Annotated[str, typer.Option(metavar="KIND", help="'marginal' (the paper's) or 'standard'.")] = "marginal",
+    contrastive: Annotated[bool, typer.Option(help="Train with the contrastive term.")] = True,
+    latent_before_prompt: Annotated[
+        bool, typer.Option("--latent-before-prompt", help="As in the paper; PenPal's decoder cannot draft with it.")
+    ] = False,
+    at_once: Annotated[int, typer.Option(min=1, help="Prompts of one forward pass: 8 or more fill a GPU.")] = 1,
+    update: Annotated[int, typer.Option(min=1, help="Prompts of one update of the weights.")] = 4,
+    seed: Seed = 0,
+) -> None:
+    """Train encoder and adapter (CLaP) on what was sampled. Run it again to go on after an interruption.
+
+    On several GPUs or machines: accelerate launch -m app.cli backbone train --out DIR --at-once 8
+    """
+    from app.wiring import open_penpal
+    from models.publish import train as run
+
+    config = _pretrain_config(
+        steps=steps, warm_start=warm_start, warm_steps=warm_steps, negatives=negatives, responses=responses, kl=kl,
+        latent_place="before prompt" if latent_before_prompt else "after prompt", accumulate=update, seed=seed,
+        **({} if contrastive else {"contrastive_weight": 0.0}),
+    )  # fmt: skip
+    with closing(open_penpal()) as penpal:
+        typer.echo(run(penpal.backbone, out, config, at_once=at_once, report=_tell))
+
+
+def _pretrain_config(**settings: Any) -> PretrainConfig:
+    """Raises UsageError, naming the setting, for a word that it does not know."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from models.pretrain import PretrainConfig
+
+    try:
+        return TypeAdapter(PretrainConfig).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}.") from error
+
+
+@group.command()
+def publish(out: Out) -> None:
+    """Add what every user's machine checks its own llama.cpp by to the trained weights."""
+    from app.wiring import open_penpal
+    from models.publish import publish as run
+
+    trained = out / "clap.safetensors"
+    if not trained.is_file():
+        raise UsageError(f"{out} holds no trained weights: run 'penpal backbone train --out {out}' first.")
+    with closing(open_penpal()) as penpal:
+        typer.echo(run(penpal.backbone, trained, out / "published.clap.safetensors"))
+
+
 @group.command()
 def pretrain(
-    out: Annotated[Path, typer.Option(help="Folder for samples, checkpoints and the result.")],
-    prompts: Annotated[int, typer.Option(min=1, help="Writing tasks to sample responses for.")] = 1472,
-    steps: Annotated[
-        int, typer.Option(min=1, help="Training steps, one prompt each, about 0.8 s on two cores.")
-    ] = 3800,
-    warm_steps: Annotated[int, typer.Option(min=0, help="Steps of the bag-of-words warm start.")] = 250,
-    seed: Annotated[int, typer.Option(help="Decides every random number of the run.")] = 0,
+    out: Out,
+    prompts: Prompts = 1472,
+    further: Further = 512,
+    max_tokens: Tokens = 128,
+    steps: Steps = 3800,
+    warm_steps: WarmSteps = 250,
+    seed: Seed = 0,
 ) -> None:
-    """Sample responses, train encoder and adapter (CLaP), publish. Run it again to go on after an interruption."""
+    """Sample, train and publish, one after the other. Run it again to go on after an interruption."""
     from app.wiring import open_penpal
-    from models.pretrain import PretrainConfig
-    from models.publish import sample_and_train
+    from models.publish import SampleConfig, sample_and_train
 
+    sampling = SampleConfig(prompts=prompts, further=further, max_tokens=max_tokens)
     with closing(open_penpal()) as penpal:
-        config = PretrainConfig(steps=steps, warm_steps=warm_steps, seed=seed)
-        path = sample_and_train(penpal.backbone, out, prompts=prompts, config=config, report=_tell)
-        typer.echo(path)
+        config = _pretrain_config(steps=steps, warm_steps=warm_steps, seed=seed)
+        typer.echo(sample_and_train(penpal.backbone, out, sampling, config, report=_tell))
 
 
 @group.command(name="eval")

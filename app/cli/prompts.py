@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from core.errors import UsageError
+from core.protocols import Message
 
 MAX_FILE_BYTES = 16_000_000
 
@@ -41,11 +43,36 @@ def read_prompts(path: Path) -> list[str]:
     return prompts
 
 
+def read_conversations(path: Path) -> list[list[Message]]:
+    """As `read_prompts`; a line of a .jsonl file may have a field 'text' instead, to be continued as it is."""
+    if path.suffix.lower() != ".jsonl":
+        return [[Message("user", prompt)] for prompt in read_prompts(path)]
+    found = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            value = _json(line, path, number)
+            text = value.get("text") if isinstance(value, dict) else None
+            if isinstance(text, str) and text.strip():
+                found.append([Message("text", text)])
+            else:
+                found.append([Message("user", _prompt(value, path, number))])
+    if not found:
+        raise UsageError(f"{path} holds no prompt: put one on each line.")
+    return found
+
+
 def _from_json(line: str, path: Path, number: int) -> str:
+    return _prompt(_json(line, path, number), path, number)
+
+
+def _json(line: str, path: Path, number: int) -> Any:
     try:
-        value = json.loads(line)
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}, line {number}, is not JSON.") from error
+
+
+def _prompt(value: Any, path: Path, number: int) -> str:
     prompt = value.get("prompt") if isinstance(value, dict) else value
     if not isinstance(prompt, str) or not prompt.strip():
         raise UsageError(f"{path}, line {number}, has no text in a field 'prompt'.")

@@ -149,7 +149,8 @@ def test_response_likelihood_is_that_of_one_long_sequence_when_the_latent_is_tex
 
         def unrotated(keys: torch.Tensor) -> torch.Tensor:
             back = torch.cat([keys[..., half:], -keys[..., :half]], -1)
-            return keys * cos + back * sin
+            turned: torch.Tensor = keys * cos + back * sin
+            return turned
 
         kv = torch.stack([torch.stack([unrotated(k[:, :, start:]), v[:, :, start:]], 1) for k, v in text], 1)
         found = response_log_likelihood(lm, prompt_caches(lm, [PROMPT]), [0], [response], kv)

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from core.errors import BackboneError, UsageError
+from core.protocols import Message
 from models import clap, pretrain
 from models.checkpoint import read_arrays
 from models.pretrain import PretrainConfig
@@ -43,7 +44,7 @@ def rows(count: int = 9) -> list[PromptResponses]:
     random = np.random.default_rng(0)
     return [
         PromptResponses(
-            f"prompt {i}",
+            (Message("user", f"prompt {i}"),),
             [1, *random.integers(20, 300, 6).tolist(), 14],
             [""] * 4,
             [random.integers(20 + 60 * k, 40 + 60 * k, 10).tolist() for k in range(4)],

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from models.writing_tasks import AUDIENCES, HELD_OUT_TOPICS, STYLE_HINTS, TASKS, TOPICS, Split, styled, writing_tasks
+from models.writing_tasks import (
+    ABOUT_A_TEXT,
+    AUDIENCES,
+    FOLLOW_UPS,
+    HELD_OUT_FOLLOW_UPS,
+    HELD_OUT_TOPICS,
+    STYLE_HINTS,
+    TASKS,
+    TOPICS,
+    Split,
+    next_task,
+    styled,
+    writing_tasks,
+)
 
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
@@ -42,9 +55,27 @@ def test_splits_share_no_prompt_and_no_topic() -> None:
     assert [topic for topic in TOPICS if topic in held_out] == []
 
 
-@pytest.mark.parametrize("values", [TASKS, AUDIENCES, TOPICS, HELD_OUT_TOPICS, STYLE_HINTS])
+@pytest.mark.parametrize(
+    "values",
+    [TASKS, AUDIENCES, TOPICS, HELD_OUT_TOPICS, STYLE_HINTS, FOLLOW_UPS, HELD_OUT_FOLLOW_UPS, ABOUT_A_TEXT],
+)
 def test_no_list_repeats_itself(values: tuple[str, ...]) -> None:
     assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_next_task_is_a_second_turn_or_has_the_text_pasted_in(split: Split) -> None:
+    tasks = [next_task(split, f"Write {i}", f"Dear {i}", seed=0) for i in range(60)]
+    turns = [task for task in tasks if len(task) == 3]
+    assert 15 < len(turns) < 45
+    for i, task in enumerate(tasks):
+        assert task == next_task(split, f"Write {i}", f"Dear {i}", seed=0)
+        assert task[-1].role == "user"
+        if len(task) == 3:
+            assert [m.content for m in task[:2]] == [f"Write {i}", f"Dear {i}"]
+            assert task[2].content in (FOLLOW_UPS if split == "train" else HELD_OUT_FOLLOW_UPS)
+        else:
+            assert task[0].content.endswith(f"\n\nDear {i}")
 
 
 def test_a_styled_prompt_begins_with_the_bare_one() -> None:
