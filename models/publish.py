@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from core.errors import UsageError
 from core.protocols import Decoder, Message, Sampling
 from models.backbone import Backbone, ChatTemplate, load_torch
 from models.checkpoint import Arrays, read_arrays, write_arrays, write_atomically
+from models.control import Control, control, directions
 from models.decoder_torch import adapter_from, open_torch_decoder
 from models.encoder import encoder_from
 from models.evaluate import ClapReport, evaluate_drafts, evaluate_likelihoods
@@ -173,3 +174,32 @@ def evaluate(
         progress=lambda share: report(f"drafted {share:.0%}"),
     )
     return ClapReport(prompts=len(rows), **numbers)  # type: ignore[arg-type]
+
+
+def measure_control(
+    backbone: Backbone,
+    clap: Arrays,
+    decoder: Decoder,
+    rows: Sequence[PromptResponses],
+    *,
+    prompts: int,
+    tokens: int,
+    report: Report,
+) -> list[Control]:
+    """How far drafts for held-out prompts follow directions that were fitted on `rows`, training responses."""
+    lm = load_torch(backbone, torch.bfloat16)
+    encoder, tokenizer = encoder_from(clap, lm), LlamaModel(backbone.path)
+    means, of, texts = [], [], []
+    for i, row in enumerate(rows):
+        if row.responses:
+            with torch.no_grad():
+                means.append(encoder([(row.prompt_ids, y) for y in row.responses]).mean.double().numpy())
+            of += [i] * len(row.responses)
+            texts += [b"".join(map(tokenizer.piece, y)).decode("utf-8", "ignore").strip() for y in row.responses]
+    del lm, encoder
+    tokenizer.close()
+    tasks = [[Message("user", task)] for task in writing_tasks("held_out", seed=EVAL_SEED, limit=prompts)]
+    found = directions(np.concatenate(means), of, texts)
+    return control(
+        decoder, tasks, found, replace(DRAFTING, max_tokens=tokens), progress=lambda name: report(f"steered {name}")
+    )

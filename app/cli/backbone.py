@@ -179,6 +179,41 @@ def evaluate(
 
 
 @group.command()
+def control(
+    samples: Annotated[
+        Path, typer.Option(help="Folder of 'penpal backbone sample': directions are fitted on its responses.")
+    ],
+    prompts: Annotated[int, typer.Option(min=4, help="Held-out prompts, five drafts each and property.")] = 48,
+    tokens: Annotated[int, typer.Option(min=8, max=512, help="Length of the drafts.")] = 48,
+    limit: Annotated[int, typer.Option(min=50, help="Training prompts whose responses are read.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what can be steered: sentiment, questions, sentence length, ... and what it costs in fluency."""
+    from dataclasses import asdict
+
+    from app.wiring import open_penpal
+    from models.publish import SHARDS, measure_control
+    from models.sampling import read_shards
+
+    rows = list(read_shards(samples / SHARDS))[:limit]
+    if not rows:
+        raise UsageError(f"{samples} holds no sampled responses: run 'penpal backbone sample --out {samples}' first.")
+    with closing(open_penpal()) as penpal:
+        found = measure_control(
+            penpal.backbone, penpal.clap.arrays, penpal.decoder, rows, prompts=prompts, tokens=tokens, report=_tell
+        )
+    if as_json:
+        print_json([asdict(row) for row in found])
+        return
+    typer.echo(f"{'property':18}{'d':>6}{'length':>8}{'perplexity':>12}{'generic':>9}{'r':>7}")
+    for row in found:
+        typer.echo(
+            f"{row.property:18}{row.effect:6.2f}{row.length:8.0f}{row.perplexity:12.2f}{row.perplexity_generic:9.2f}"
+            f"{row.correlation:7.2f}"
+        )
+
+
+@group.command()
 def sameness(
     prompts: Annotated[
         int, typer.Option(min=8, help="Writing tasks, four drafts each; about a second per task.")
