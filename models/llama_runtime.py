@@ -80,12 +80,20 @@ class LlamaModel:
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids, special tokens parsed, none added."""
+        ids, count = self._tokenized(text)
+        return list(ids[:count])
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens `tokenize` would return. A list of a million integers would stop all other threads."""
+        return self._tokenized(text)[1]
+
+    def _tokenized(self, text: str) -> tuple[ctypes.Array[ctypes.c_int32], int]:
         raw = text.encode()
         room = len(raw) + 16
         ids = (ctypes.c_int32 * room)()
         count = lib.llama_tokenize(self._vocab, raw, len(raw), ids, room, False, True)
         assert count >= 0, "a token is never shorter than one byte"
-        return list(ids[:count])
+        return ids, count
 
     def metadata(self, key: str) -> str | None:
         """One text field of the GGUF, without parsing its vocabulary."""

@@ -24,7 +24,7 @@ from models.personal_encoder import GaussianEncoder
 from models.text_vectors import TextVectors
 
 if TYPE_CHECKING:
-    from models.layers import Device
+    from models.personal_layers import Device
 
 MIN_EVIDENCE = 4
 ALIKE = 0.5

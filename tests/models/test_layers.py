@@ -18,7 +18,7 @@ import torch
 from core.errors import LearnError, PackError, UsageError
 from core.evidence import Evidence, Side
 from core.protocols import Message
-from models import layers, learner, personalize, validation
+from models import layers, learner, personal_layers, personalize, validation
 from models.backbone import Backbone
 from models.checkpoint import Arrays, read_arrays, write_arrays
 from models.layers import LayeredResult, LayersConfig, layered_margins, train_layers
@@ -110,8 +110,8 @@ def test_torch_reads_prompts_as_the_numpy_encoder_does(encoder: TextEncoder) -> 
     rows, prompts = people(encoder, 12)
     start = headed(encoder, rows)
     data = layers.TrainingData.of(rows, prompts, start, encoder, LEARNING, every_fifth(rows))
-    place = layers.Placement(torch.device("cpu"), False, "")
-    model = layers.PersonalLayers(encoder, data.vocabulary, start, place)
+    place = personal_layers.Placement(torch.device("cpu"), False, "")
+    model = personal_layers.PersonalLayers(encoder, data.vocabulary, start, place)
     found = model([data.ids[i] for i in data.prompt_of]).detach().numpy()
     np.testing.assert_allclose(found + data.fixed, start.means(rows), atol=2e-4)
 
@@ -185,10 +185,10 @@ def test_a_batch_read_in_parts_gives_the_gradient_of_the_whole(
     start = headed(encoder, rows)
     data = layers.TrainingData.of(rows, prompts, start, encoder, LEARNING, every_fifth(rows))
     assert len(data.prompts) == 15 + 5
-    place = layers.Placement(torch.device("cpu"), False, "")
+    place = personal_layers.Placement(torch.device("cpu"), False, "")
 
     def gradients() -> list[torch.Tensor]:
-        model = layers.PersonalLayers(encoder, data.vocabulary, start, place)
+        model = personal_layers.PersonalLayers(encoder, data.vocabulary, start, place)
         layers.accumulate(model, data, data.train, FAST, lambda: calls.append(1), lambda: False)
         return [p.grad for p in model.trained().values() if p.grad is not None]
 
@@ -282,8 +282,8 @@ def test_no_better_answer_for_a_while_ends_it(encoder: TextEncoder) -> None:
 def test_a_device_that_is_not_there_is_refused_in_words() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="no device 'cuda'"):
-            layers.placement("cuda")
-    assert layers.placement("cpu").why.startswith("cpu (as asked), ")
+            personal_layers.placement("cuda")
+    assert personal_layers.placement("cpu").why.startswith("cpu (as asked), ")
 
 
 # --- files ------------------------------------------------------------------------------------------------------
@@ -299,8 +299,8 @@ def test_what_is_loaded_drafts_with_the_mean_that_torch_trained(
     assert loaded.layers is not None
     text = encoder.with_layers(loaded.layers)
     reading = loaded.reading(lambda messages: text.prompt_features([messages])[0])
-    model = layers.PersonalLayers(
-        text, np.arange(tiny.VOCAB_SIZE), result.parts, layers.Placement(torch.device("cpu"), False, "")
+    model = personal_layers.PersonalLayers(
+        text, np.arange(tiny.VOCAB_SIZE), result.parts, personal_layers.Placement(torch.device("cpu"), False, "")
     )
     shift = model([encoder.prompt_ids(messages) for messages in prompts[:20]]).detach().numpy()
     expected = replace(result.parts, head=None).means(rows)[:20] + shift
