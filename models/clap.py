@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -80,8 +81,39 @@ def _continued(
         position_ids=start[:, None] + LATENT_POSITIONS + (new.cumsum(1) - 1).clamp(min=0),
         use_cache=True,
     ).last_hidden_state[:, -length:]
-    token_nll = F.cross_entropy(lm.lm_head(hidden[real]).float(), ids[real], reduction="none")
+    token_nll: Tensor = _TokenNll.apply(hidden[real], lm.lm_head.weight, ids[real])  # type: ignore[no-untyped-call]
     return torch.zeros(ids.shape, device=device).masked_scatter(real, -token_nll).sum(1)
+
+
+class _TokenNll(torch.autograd.Function):
+    """Cross-entropy after a frozen output head: hidden states [N, H] and targets [N] to nats [N].
+
+    The gradient by the hidden states is (softmax - target) W, so it is made at once, block by block: the logits
+    [N, V] are never kept, and nothing of their size is done twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        nll = torch.empty(len(hidden), device=hidden.device)
+        by_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(hidden), TOKENS_AT_ONCE):
+            block = slice(start, start + TOKENS_AT_ONCE)
+            share = torch.softmax((hidden[block] @ weight.T).float(), -1)
+            target = targets[block, None]
+            own = share.gather(1, target)
+            nll[block] = -own.clamp_min(torch.finfo(torch.float32).tiny).log()[:, 0]
+            if by_hidden is not None:
+                by_hidden[block] = share.scatter_(1, target, own - 1).to(weight.dtype) @ weight
+        ctx.save_for_backward(by_hidden)
+        return nll
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (by_hidden,) = ctx.saved_tensors
+        return by_hidden * gradients[0][:, None].to(by_hidden.dtype), None, None
+
+
+TOKENS_AT_ONCE = 256
 
 
 def contrastive_loss(table: Tensor, *, own_first: bool = False) -> Tensor:
