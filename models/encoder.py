@@ -6,6 +6,7 @@ response's positions, and one linear head. Knows nothing of the adapter or of pe
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,6 +43,8 @@ class LatentEncoder(nn.Module):
     def __init__(self, config: LlamaConfig, embedding: Tensor, *, latent_size: int, layers: int) -> None:
         """`embedding` [V, H]: the backbone's own, frozen and shared. The layers start at random: see `start_from`."""
         super().__init__()
+        config = copy.deepcopy(config)
+        config._attn_implementation = "sdpa"  # whatever the backbone uses: only this one takes a mask of booleans
         # In a tuple, so that the frozen parts are no submodules: not trained, not saved.
         self._frozen = (embedding, LlamaRotaryEmbedding(config).to(embedding.device))
         self.layers = nn.ModuleList(LlamaDecoderLayer(config, i) for i in range(layers))

@@ -94,5 +94,4 @@ def llama_config(encoder: TextEncoder) -> LlamaConfig:
         rms_norm_eps=shape.norm_epsilon,
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_base},
     )
-    config._attn_implementation = "sdpa"
     return config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 
 from models.encoder import LOG_VARIANCE_RANGE, LatentEncoder
@@ -70,3 +72,12 @@ def test_a_draw_is_the_mean_plus_the_posteriors_noise() -> None:
     draws = torch.stack([posterior.sample() for _ in range(4000)])
     torch.testing.assert_close(draws.mean(0), posterior.mean, atol=0.05, rtol=0)
     torch.testing.assert_close(draws.var(0).log(), posterior.log_variance, atol=0.15, rtol=0)
+
+
+def test_it_reads_alike_whatever_attention_the_backbone_trains_with() -> None:
+    lm = copy.deepcopy(tiny.tiny_lm())
+    lm.config._attn_implementation = "eager"
+    torch.manual_seed(0)
+    made = LatentEncoder(lm.config, lm.model.embed_tokens.weight, latent_size=tiny.LATENT_SIZE, layers=2)
+    made.start_from(lm)
+    torch.testing.assert_close(made(PAIRS).mean, encoder()(PAIRS).mean, atol=1e-6, rtol=1e-6)
