@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from core.protocols import Decoder, Latent, Message, Sampling
@@ -31,6 +32,8 @@ class ClapReport:
     contrastive_accuracy_k4_styled: float
     """The same where two of the four were asked for in a style."""
     contrastive_loss_k4_styled: float
+    contrastive_accuracy_k16: float
+    contrastive_loss_k16: float
     nll_per_token: float
     nll_per_token_no_latent: float
     dg_kld: float
@@ -50,24 +53,18 @@ def evaluate_likelihoods(
 ) -> dict[str, float]:
     """The numbers that need the reference decoder's log-likelihoods."""
     torch.manual_seed(0)
-    groups: dict[str, list[tuple[float, float]]] = {"": [], "_styled": []}
+    groups: dict[str, list[tuple[float, float]]] = {"k4": [], "k4_styled": []}
     own_nll = bare_nll = tokens = 0.0
     everything: list[Posterior] = []
     for row in rows:
-        cache = prompt_caches(lm, [row.prompt_ids])
         plain = [y for hint, y in zip(row.hints, row.responses, strict=True) if not hint]
         styled = [y for hint, y in zip(row.hints, row.responses, strict=True) if hint]
-        for name, responses in (("", plain[:4]), ("_styled", plain[:2] + styled[:2])):
+        for name, responses in (("k4", plain[:4]), ("k4_styled", plain[:2] + styled[:2])):
             if len(responses) < 4:
                 continue
-            posterior = encoder([(row.prompt_ids, y) for y in responses])
-            kv = adapter(posterior.sample())
-            table = clap.response_log_likelihood(
-                lm, cache, [0] * 16, [y for y in responses for _ in range(4)], kv.repeat(4, 1, 1, 1, 1, 1)
-            ).view(4, 4)
-            hits = (table.argmax(1) == torch.arange(4)).float().mean()
-            groups[name].append((hits.item(), clap.contrastive_loss(table).item()))
-            if not name:
+            table, posterior = contrasted(lm, encoder, adapter, row.prompt_ids, responses)
+            groups[name].append(summed_up(table))
+            if name == "k4":
                 everything.append(posterior)
                 own_nll -= table.diag().sum().item()
                 bare_nll -= without_latent(lm, row.prompt_ids, responses)
@@ -82,8 +79,45 @@ def evaluate_likelihoods(
     }
     for name, pairs in groups.items():
         accuracy, loss = (sum(part) / len(part) for part in zip(*pairs, strict=True))
-        result |= {f"contrastive_accuracy_k4{name}": accuracy, f"contrastive_loss_k4{name}": loss}
+        result |= {f"contrastive_accuracy_{name}": accuracy, f"contrastive_loss_{name}": loss}
     return result
+
+
+@torch.no_grad()
+def accuracy_of_many(
+    lm: LlamaForCausalLM, encoder: LatentEncoder, adapter: Adapter, rows: Sequence[PromptResponses]
+) -> dict[str, float]:
+    """Contrastive accuracy and loss at K = 16, chance 1/16."""
+    torch.manual_seed(0)
+    found = [
+        summed_up(contrasted(lm, encoder, adapter, row.prompt_ids, row.responses[:16])[0])
+        for row in rows
+        if len(row.responses) >= 16
+    ]
+    accuracy, loss = (sum(part) / max(1, len(part)) for part in zip(*found, strict=True))
+    return {"contrastive_accuracy_k16": accuracy, "contrastive_loss_k16": loss}
+
+
+def contrasted(
+    lm: LlamaForCausalLM,
+    encoder: LatentEncoder,
+    adapter: Adapter,
+    prompt_ids: Sequence[int],
+    responses: Sequence[Sequence[int]],
+) -> tuple[Tensor, Posterior]:
+    """[K, K]: log p(y_k | x, z_j), z_j drawn from the posterior of response j; and those posteriors."""
+    k = len(responses)
+    cache = prompt_caches(lm, [prompt_ids])
+    posterior = encoder([(prompt_ids, y) for y in responses])
+    kv = adapter(posterior.sample())
+    table = torch.stack([clap.response_log_likelihood(lm, cache, [0] * k, [y] * k, kv) for y in responses])
+    return table, posterior
+
+
+def summed_up(table: Tensor) -> tuple[float, float]:
+    """Contrastive accuracy and loss of a table [K, K]."""
+    hits = table.argmax(1).cpu() == torch.arange(len(table))
+    return hits.float().mean().item(), clap.contrastive_loss(table).item()
 
 
 def without_latent(lm: LlamaForCausalLM, prompt_ids: Sequence[int], responses: Sequence[Sequence[int]]) -> float:

@@ -85,7 +85,7 @@ class PersonalLayers(nn.Module):
 def llama_config(encoder: TextEncoder) -> LlamaConfig:
     """Of the encoder's layers, as transformers takes it."""
     shape = encoder.shape
-    config = LlamaConfig(
+    return LlamaConfig(
         hidden_size=shape.hidden,
         intermediate_size=shape.inner,
         num_attention_heads=shape.heads,
@@ -94,4 +94,3 @@ def llama_config(encoder: TextEncoder) -> LlamaConfig:
         rms_norm_eps=shape.norm_epsilon,
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_base},
     )
-    return config

@@ -23,7 +23,7 @@ from models.checkpoint import Arrays, read_arrays, write_arrays, write_atomicall
 from models.control import Control, control, directions
 from models.decoder_torch import adapter_from, open_torch_decoder
 from models.encoder import encoder_from
-from models.evaluate import ClapReport, evaluate_drafts, evaluate_likelihoods
+from models.evaluate import ClapReport, accuracy_of_many, evaluate_drafts, evaluate_likelihoods
 from models.llama_runtime import LlamaModel, write_dense_gguf
 from models.parity import reference_log_probs
 from models.pretrain import PretrainConfig, pretrain
@@ -152,15 +152,24 @@ def publish(backbone: Backbone, trained: Path, target: Path) -> Path:
 
 
 def evaluate(
-    backbone: Backbone, clap: Arrays, decoder: Decoder, folder: Path, *, prompts: int, report: Report
+    backbone: Backbone,
+    clap: Arrays,
+    decoder: Decoder,
+    folder: Path,
+    *,
+    prompts: int,
+    max_tokens: int = 128,
+    report: Report,
 ) -> ClapReport:
-    """All held-out numbers; a few minutes on two cores."""
-    held_out = SampleConfig(prompts=prompts, further=prompts // 4, plain=4, hinted=2, seed=7)
-    rows = sample(backbone, folder / f"held-out-{prompts}", held_out, split="held_out", report=report)
+    """All held-out numbers; some minutes on two cores."""
+    few = SampleConfig(prompts, prompts // 4, plain=4, hinted=2, max_tokens=max_tokens, seed=7)
+    rows = sample(backbone, folder / f"{prompts}-of-{max_tokens}", few, split="held_out", report=report)
+    many = replace(few, prompts=max(2, prompts // 4), further=0, plain=18, hinted=0)
+    varied = sample(backbone, folder / f"{prompts}-of-{max_tokens}-k16", many, split="held_out", report=report)
     lm = load_torch(backbone, torch.bfloat16)
     encoder, adapter = encoder_from(clap, lm), adapter_from(clap, lm)
     report("measuring likelihoods")
-    numbers = evaluate_likelihoods(lm, encoder, adapter, rows)
+    numbers = evaluate_likelihoods(lm, encoder, adapter, rows) | accuracy_of_many(lm, encoder, adapter, varied)
     with torch.no_grad():
         posteriors = [encoder([(row.prompt_ids, row.responses[0])]).mean[0].numpy() for row in rows]
     del lm
@@ -183,10 +192,10 @@ def measure_control(
     rows: Sequence[PromptResponses],
     *,
     prompts: int,
-    tokens: int,
+    tokens: Sequence[int],
     report: Report,
-) -> list[Control]:
-    """How far drafts for held-out prompts follow directions that were fitted on `rows`, training responses."""
+) -> dict[int, list[Control]]:
+    """How far held-out drafts of so many tokens follow directions that were fitted on `rows`, training responses."""
     lm = load_torch(backbone, torch.bfloat16)
     encoder, tokenizer = encoder_from(clap, lm), LlamaModel(backbone.path)
     means, of, texts = [], [], []
@@ -200,6 +209,8 @@ def measure_control(
     tokenizer.close()
     tasks = [[Message("user", task)] for task in writing_tasks("held_out", seed=EVAL_SEED, limit=prompts)]
     found = directions(np.concatenate(means), of, texts)
-    return control(
-        decoder, tasks, found, replace(DRAFTING, max_tokens=tokens), progress=lambda name: report(f"steered {name}")
-    )
+    steered = {}
+    for length in tokens:
+        report(f"steering drafts of {length} tokens")
+        steered[length] = control(decoder, tasks, found, replace(DRAFTING, max_tokens=length), progress=report)
+    return steered

@@ -154,6 +154,7 @@ def pretrain(
 @group.command(name="eval")
 def evaluate(
     prompts: Annotated[int, typer.Option(min=4, help="Held-out prompts.")] = 64,
+    max_tokens: Tokens = 128,
     as_json: AsJson = False,
 ) -> None:
     """Measure the latent space on held-out prompts: contrastive accuracy, fluency, active dimensions."""
@@ -169,6 +170,7 @@ def evaluate(
             penpal.decoder,
             penpal.home.runs / "eval",
             prompts=prompts,
+            max_tokens=max_tokens,
             report=_tell,
         )
         if as_json:
@@ -184,7 +186,10 @@ def control(
         Path, typer.Option(help="Folder of 'penpal backbone sample': directions are fitted on its responses.")
     ],
     prompts: Annotated[int, typer.Option(min=4, help="Held-out prompts, five drafts each and property.")] = 48,
-    tokens: Annotated[int, typer.Option(min=8, max=512, help="Length of the drafts.")] = 48,
+    tokens: Annotated[
+        list[int] | None,
+        typer.Option(min=8, max=512, help="Longest drafts; given again, several lengths.  [default: 48]"),
+    ] = None,
     limit: Annotated[int, typer.Option(min=50, help="Training prompts whose responses are read.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
@@ -200,17 +205,24 @@ def control(
         raise UsageError(f"{samples} holds no sampled responses: run 'penpal backbone sample --out {samples}' first.")
     with closing(open_penpal()) as penpal:
         found = measure_control(
-            penpal.backbone, penpal.clap.arrays, penpal.decoder, rows, prompts=prompts, tokens=tokens, report=_tell
+            penpal.backbone,
+            penpal.clap.arrays,
+            penpal.decoder,
+            rows,
+            prompts=prompts,
+            tokens=tokens or [48],
+            report=_tell,
         )
     if as_json:
-        print_json([asdict(row) for row in found])
+        print_json({length: [asdict(row) for row in rows] for length, rows in found.items()})
         return
-    typer.echo(f"{'property':18}{'d':>6}{'length':>8}{'perplexity':>12}{'generic':>9}{'r':>7}")
-    for row in found:
-        typer.echo(
-            f"{row.property:18}{row.effect:6.2f}{row.length:8.0f}{row.perplexity:12.2f}{row.perplexity_generic:9.2f}"
-            f"{row.correlation:7.2f}"
-        )
+    for length, steered in found.items():
+        typer.echo(f"{f'{length} tokens':18}{'d':>6}{'length':>8}{'perplexity':>12}{'generic':>9}{'r':>7}")
+        for row in steered:
+            typer.echo(
+                f"{row.property:18}{row.effect:6.2f}{row.length:8.0f}{row.perplexity:12.2f}"
+                f"{row.perplexity_generic:9.2f}{row.correlation:7.2f}"
+            )
 
 
 @group.command()
