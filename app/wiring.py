@@ -183,11 +183,14 @@ class PenPal:
 
     def voice(self, *, generic: bool = False) -> Voice:
         """The active encoder's voice, or the generic one. Generic too, with `latents_off`, when parity failed."""
-        from models.personal_encoder import GaussianEncoder
-
         if not self.latents_trusted():
             return Voice(None, None)
-        record = None if generic else self.store.active_encoder()
+        return self.voice_of(None if generic else self.store.active_encoder())
+
+    def voice_of(self, record: EncoderRecord | None) -> Voice:
+        """The voice of this encoder; None is the generic one."""
+        from models.personal_encoder import GaussianEncoder
+
         if record is None:
             return Voice(GaussianEncoder.generic(self.clap.latent_size), None)
         return Voice(self.load_encoder(record), record.id)
@@ -220,6 +223,10 @@ class PenPal:
 
     _heard: tuple[str | None, FastPath] | None = None
 
+    def fast_path(self) -> FastPath:
+        """What is known of the person now: the active encoder, moved by every answer since the last run."""
+        return self._fast_path(self.store.active_encoder())
+
     def learn_now(self, writer: Writer, turn_id: int | None = None) -> int | None:
         """Moves a writer's voice by what was answered about this turn, or at the start by all since the last run.
 
@@ -239,6 +246,13 @@ class PenPal:
         if isinstance(writer.voice.encoder, GaussianEncoder):
             writer.voice = replace(writer.voice, encoder=writer.voice.encoder.with_parts(path.parts()))
         return path.answered if news else None
+
+    def get_ready_to_learn(self, writer: Writer) -> None:
+        """Loads what the first answer needs, so that nobody waits for it then: three seconds in a new home."""
+        from models.personal_encoder import GaussianEncoder
+
+        if self.settings.learning.fast and isinstance(writer.voice.encoder, GaussianEncoder):
+            _ = self.text_encoder
 
     @cached_property
     def runtime(self) -> str:
@@ -283,7 +297,8 @@ class PenPal:
             self.store.close()
 
 
-def open_penpal(home: Home | None = None) -> PenPal:
-    """The one wiring function."""
+def open_penpal(home: Home | None = None, *, clap: Path | None = None) -> PenPal:
+    """The one wiring function. `clap`: these weights instead of the ones in the settings."""
     place = home or penpal_home()
-    return PenPal(place, read_settings(place))
+    settings = read_settings(place)
+    return PenPal(place, settings.model_copy(update={"clap": clap}) if clap else settings)

@@ -33,6 +33,7 @@ from models.writing_tasks import Split, next_task, writing_tasks
 DRAFTING = Sampling(temperature=0.8, top_p=0.95, min_p=0.05, max_tokens=48)
 EVAL_SEED = 1
 SHARDS, FURTHER_SHARDS, SAMPLED_WITH = "responses", "responses-further", "sampling.json"
+PUBLISHED = "published/clap.safetensors"
 Report = Callable[[str], None]
 
 
@@ -134,14 +135,13 @@ def train(backbone: Backbone, folder: Path, config: PretrainConfig, *, at_once: 
 def sample_and_train(
     backbone: Backbone, folder: Path, sampling: SampleConfig, config: PretrainConfig, *, report: Report
 ) -> Path:
-    """Stages sample, train and publish, each resumed from what `folder` holds. Returns the published file."""
+    """Stages sample, train and the parity reference, each resumed from what `folder` holds. Returns the weights."""
     sample(backbone, folder, sampling, report=report)
-    trained = train(backbone, folder, config, report=report)
-    return publish(backbone, trained, folder / "published.clap.safetensors")
+    return with_parity(backbone, train(backbone, folder, config, report=report), folder / PUBLISHED)
 
 
-def publish(backbone: Backbone, trained: Path, target: Path) -> Path:
-    """Adds the parity reference to trained weights."""
+def with_parity(backbone: Backbone, trained: Path, target: Path) -> Path:
+    """Trained weights, and what every user's machine checks its own llama.cpp by."""
     arrays, about = read_arrays(trained)
     template = ChatTemplate(backbone.metadata["tokenizer.chat_template"])
     decoder = open_torch_decoder(backbone, arrays, template)

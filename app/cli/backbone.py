@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -14,6 +15,7 @@ from app.cli.output import AsJson, print_json
 from core.errors import UsageError
 
 if TYPE_CHECKING:
+    from models.backbone import Backbone
     from models.pretrain import PretrainConfig
 
 group = typer.Typer(no_args_is_help=True, help="Pretrain and measure a backbone's latent space.")
@@ -42,6 +44,13 @@ Own = Annotated[
 Steps = Annotated[int, typer.Option(min=1, help="Training steps, one prompt each, about 0.8 s on two cores.")]
 WarmSteps = Annotated[int, typer.Option(min=0, help="Steps of the warm start.")]
 Seed = Annotated[int, typer.Option(help="Decides every random number.")]
+PublishedFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Measure this published latent space instead of the one in use, and write the numbers into its card.",
+    ),
+]
 
 
 @group.command()
@@ -120,15 +129,24 @@ def _pretrain_config(**settings: Any) -> PretrainConfig:
 
 @group.command()
 def publish(out: Out) -> None:
-    """Add what every user's machine checks its own llama.cpp by to the trained weights."""
+    """Make a folder that can be shared, `OUT/published`: weights, hashes, training log and model card."""
     from app.wiring import open_penpal
-    from models.publish import publish as run
+    from models.publish import PUBLISHED, with_parity
 
     trained = out / "clap.safetensors"
     if not trained.is_file():
         raise UsageError(f"{out} holds no trained weights: run 'penpal backbone train --out {out}' first.")
     with closing(open_penpal()) as penpal:
-        typer.echo(run(penpal.backbone, trained, out / "published.clap.safetensors"))
+        typer.echo(_published(penpal.backbone, with_parity(penpal.backbone, trained, out / PUBLISHED), out))
+
+
+def _published(backbone: Backbone, clap: Path, out: Path) -> Path:
+    from exporters.published import LOG, write_published
+    from models.publish import SAMPLED_WITH
+
+    settings = out / SAMPLED_WITH
+    sampling = json.loads(settings.read_text()) if settings.exists() else {}
+    return write_published(clap.parent, clap, backbone, sampling=sampling, log=out / LOG).folder
 
 
 @group.command()
@@ -148,13 +166,15 @@ def pretrain(
     sampling = SampleConfig(prompts=prompts, further=further, max_tokens=max_tokens)
     with closing(open_penpal()) as penpal:
         config = _pretrain_config(steps=steps, warm_steps=warm_steps, seed=seed)
-        typer.echo(sample_and_train(penpal.backbone, out, sampling, config, report=_tell))
+        clap = sample_and_train(penpal.backbone, out, sampling, config, report=_tell)
+        typer.echo(_published(penpal.backbone, clap, out))
 
 
 @group.command(name="eval")
 def evaluate(
     prompts: Annotated[int, typer.Option(min=4, help="Held-out prompts.")] = 64,
     max_tokens: Tokens = 128,
+    published: PublishedFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the latent space on held-out prompts: contrastive accuracy, fluency, active dimensions."""
@@ -163,7 +183,7 @@ def evaluate(
     from app.wiring import open_penpal
     from models.publish import evaluate as run
 
-    with closing(open_penpal()) as penpal:
+    with closing(open_penpal(clap=_clap_of(published))) as penpal:
         report = run(
             penpal.backbone,
             penpal.clap.arrays,
@@ -173,6 +193,8 @@ def evaluate(
             max_tokens=max_tokens,
             report=_tell,
         )
+        if published:
+            _add_numbers(published, penpal.backbone, numbers=asdict(report))
         if as_json:
             print_json(asdict(report))
         else:
@@ -191,6 +213,7 @@ def control(
         typer.Option(min=8, max=512, help="Longest drafts; given again, several lengths.  [default: 48]"),
     ] = None,
     limit: Annotated[int, typer.Option(min=50, help="Training prompts whose responses are read.")] = 1000,
+    published: PublishedFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure what can be steered: sentiment, questions, sentence length, ... and what it costs in fluency."""
@@ -203,7 +226,7 @@ def control(
     rows = list(read_shards(samples / SHARDS))[:limit]
     if not rows:
         raise UsageError(f"{samples} holds no sampled responses: run 'penpal backbone sample --out {samples}' first.")
-    with closing(open_penpal()) as penpal:
+    with closing(open_penpal(clap=_clap_of(published))) as penpal:
         found = measure_control(
             penpal.backbone,
             penpal.clap.arrays,
@@ -213,8 +236,11 @@ def control(
             tokens=tokens or [48],
             report=_tell,
         )
+        told = {str(length): [asdict(row) for row in steered] for length, steered in found.items()}
+        if published:
+            _add_numbers(published, penpal.backbone, control=told)
     if as_json:
-        print_json({length: [asdict(row) for row in rows] for length, rows in found.items()})
+        print_json(told)
         return
     for length, steered in found.items():
         typer.echo(f"{f'{length} tokens':18}{'d':>6}{'length':>8}{'perplexity':>12}{'generic':>9}{'r':>7}")
@@ -252,3 +278,88 @@ def sameness(
         target = out or direction.beside(clap.path)
         direction.save(found, target, clap.id)
         typer.echo(target)
+
+
+def _clap_of(published: Path | None) -> Path | None:
+    from exporters.published import read_published
+
+    return read_published(published).clap if published else None
+
+
+def _add_numbers(
+    folder: Path,
+    backbone: Backbone,
+    *,
+    numbers: dict[str, Any] | None = None,
+    control: dict[str, Any] | None = None,
+) -> None:
+    from exporters.published import read_published, write_published
+
+    published = read_published(folder)
+    config = published.config
+    write_published(
+        folder, published.clap, backbone, numbers=numbers or config.numbers, control=control or config.control,
+        sampling=config.sampling,
+    )  # fmt: skip
+
+
+@group.command()
+def add(
+    folder: Annotated[
+        Path, typer.Argument(help="A published latent space: the folder, as 'publish' or 'pull' made it.")
+    ],
+    gguf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The backbone's GGUF, where it does not lie in the folder.")
+    ] = None,
+) -> None:
+    """Write with another backbone or latent space from now on. Encoders of the one before wait until it comes back."""
+    from app.wiring import open_penpal
+    from core.config_file import change_settings
+    from core.paths import penpal_home
+    from exporters.published import backbone_of, install, read_published
+
+    published = read_published(folder)
+    backbone = backbone_of(published, gguf)
+    home = penpal_home()
+    clap, own_gguf = install(published, backbone, home.backbones)
+    with closing(open_penpal(home, clap=clap)) as penpal:
+        penpal.store.add_backbone(backbone.id, backbone.path)
+    change_settings(home, {"clap": str(clap), "backbone": str(own_gguf) if own_gguf else None})
+    typer.echo(f"PenPal now writes with {published.config.backbone.name} ({clap}). 'penpal backbone remove' goes back.")
+
+
+@group.command()
+def remove() -> None:
+    """Go back to the embedded backbone and its own latent space. Nothing is deleted."""
+    from core.config_file import change_settings
+    from core.paths import penpal_home
+
+    change_settings(penpal_home(), {"clap": None, "backbone": None})
+    typer.echo("PenPal now writes with its embedded backbone.")
+
+
+Repository = Annotated[str, typer.Argument(help="Name on the model hub: OWNER/NAME.", show_default=False)]
+
+
+@group.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="A published latent space.")],
+    repository: Repository,
+    private: Annotated[bool, typer.Option(help="Make a new repository private.")] = False,
+) -> None:
+    """Upload a published latent space to the Hugging Face hub. One of the few commands that use the network."""
+    from exporters.hub import upload
+
+    typer.echo(upload(folder, repository, private=private))
+
+
+@group.command()
+def pull(
+    repository: Repository,
+    out: Annotated[Path, typer.Argument(help="Folder to put it in.")],
+    revision: Annotated[str | None, typer.Option(help="A commit, to get exactly what was published then.")] = None,
+) -> None:
+    """Download a published latent space from the Hugging Face hub. One of the few commands that use the network."""
+    from exporters.hub import download
+
+    typer.echo(f"{download(repository, out, revision=revision)}: 'penpal backbone add {out}' takes it into use.")

@@ -75,7 +75,7 @@ def test_nothing_to_sample_and_nothing_to_train_on_are_said(tiny_backbone: Backb
 
 def test_what_is_trained_and_published_carries_its_parity_reference(tiny_backbone: Backbone, folder: Path) -> None:
     trained = publish.train(tiny_backbone, folder, TRAINING, at_once=2, report=say_nothing)
-    path = publish.publish(tiny_backbone, trained, folder / "published.clap.safetensors")
+    path = publish.with_parity(tiny_backbone, trained, folder / publish.PUBLISHED)
     arrays, about = read_arrays(path)
     assert about["backbone"] == tiny_backbone.id
     assert about["config"]["steps"] == 4

@@ -1,0 +1,30 @@
+"""Changes single settings in `PENPAL_HOME/config.toml`; everything else in it stays as the person wrote it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from core.errors import UsageError
+from core.paths import Home
+
+
+def change_settings(home: Home, changes: Mapping[str, str | None]) -> None:
+    """Sets these top-level settings; None takes one out. Raises UsageError when the file is no TOML."""
+    path = home.config_file
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}. Nothing was changed.") from error
+    for name, value in changes.items():
+        if value is not None:
+            document[name] = value
+        elif name in document:
+            del document[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(tomlkit.dumps(document), encoding="utf-8")
+    os.replace(partial, path)
