@@ -98,6 +98,22 @@ STYLE_HINTS = (
     "Be neutral, factual and dry, with no feelings.",
     "Use very long sentences.",
     "Talk about we and us, as a group.",
+    "Never say I or me: keep yourself out of it.",
+    "Use contractions such as I'm, don't and we'll wherever you can.",
+    "Use no contractions at all.",
+    "Join many clauses with commas.",
+    "Write several short paragraphs.",
+    "Write two or three sentences and no more.",
+    "Write a long and detailed answer.",
+    "Sound sure of yourself and decided.",
+    "Be sarcastic and a little rude.",
+    "Be apologetic and modest.",
+    "Be gentle and caring.",
+    "Give an example or a small story.",
+    "Come to the point in the first sentence.",
+    "Use everyday words that a child knows.",
+    "Ask for something in the answer.",
+    "Write without a greeting and without a closing.",
 )
 
 
