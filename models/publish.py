@@ -18,7 +18,7 @@ from accelerate import PartialState
 
 from core.errors import UsageError
 from core.protocols import Decoder, Message, Sampling
-from models.backbone import Backbone, ChatTemplate, load_torch
+from models.backbone import Backbone, ChatTemplate, load_tokenizer, load_torch
 from models.checkpoint import Arrays, read_arrays, write_arrays, write_atomically
 from models.control import Control, control, directions
 from models.decoder_torch import adapter_from, open_torch_decoder
@@ -27,7 +27,8 @@ from models.evaluate import ClapReport, accuracy_of_many, evaluate_drafts, evalu
 from models.llama_runtime import LlamaModel, write_dense_gguf
 from models.parity import reference_log_probs
 from models.pretrain import PretrainConfig, pretrain
-from models.sampling import Conversation, PromptResponses, ResponseSampler, read_shards, sample_to_shards
+from models.sampling import Conversation, LlamaSampler, PromptResponses, Sampler, read_shards, sample_to_shards
+from models.sampling_torch import TorchSampler
 from models.writing_tasks import Split, next_task, writing_tasks
 
 DRAFTING = Sampling(temperature=0.8, top_p=0.95, min_p=0.05, max_tokens=48)
@@ -57,11 +58,16 @@ class SampleConfig:
         return Sampling(temperature=0.9, top_p=0.95, min_p=0.02, max_tokens=self.max_tokens)
 
 
-def open_sampler(backbone: Backbone, folder: Path, sampling: Sampling) -> ResponseSampler:
-    """Samples from a bf16 copy of the same weights: twice as fast as Q4_1 or transformers in batches on a CPU."""
+def open_sampler(backbone: Backbone, folder: Path, sampling: Sampling) -> Sampler:
+    """The faster runtime of this machine: transformers on a GPU, else llama.cpp on a bf16 copy of the same weights,
+    which on a CPU is twice as fast as Q4_1 or transformers (docs/experiments.md).
+    """
+    if torch.cuda.is_available():
+        lm = load_torch(backbone, torch.bfloat16).to(torch.device("cuda"))  # type: ignore[arg-type]
+        template = ChatTemplate(backbone.metadata["tokenizer.chat_template"])
+        return TorchSampler(lm, load_tokenizer(backbone), template, sampling=sampling)
     model = LlamaModel(write_dense_gguf(backbone.path, folder / f"{backbone.id}.bf16.gguf", "bf16"))
-    template = ChatTemplate(model.metadata("tokenizer.chat_template"))
-    return ResponseSampler(model, template, sampling=sampling)
+    return LlamaSampler(model, ChatTemplate(model.metadata("tokenizer.chat_template")), sampling=sampling)
 
 
 def sample(

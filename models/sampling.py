@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from core.errors import BackboneError
 from core.protocols import Message, Sampling
@@ -39,6 +40,50 @@ class PromptResponses:
     """[K][T] token ids, the end-of-text token included where the response reached it."""
 
 
+class Sampler(Protocol):
+    """What draws responses from a backbone, whichever runtime it has."""
+
+    def sample(self, prompts: Sequence[Conversation], *, plain: int, hinted: int, seed: int) -> list[PromptResponses]:
+        """`plain` + `hinted` responses for each prompt; none for one that is too long. Same seed, same responses."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """A response as text, without what is broken at its end."""
+        ...
+
+    def close(self) -> None:
+        """Frees the backbone."""
+        ...
+
+
+Request = tuple[int, int]
+"""Row and column: the k-th response to the i-th prompt."""
+
+
+def requests(
+    prompts: Sequence[Conversation],
+    to_ids: Callable[[Conversation], list[int]],
+    *,
+    plain: int,
+    hinted: int,
+    rng: random.Random,
+) -> tuple[list[PromptResponses], dict[Request, list[int]]]:
+    """Rows without responses yet, and the prompt ids of each response that is asked for."""
+    rows = [
+        PromptResponses(
+            tuple(p), to_ids(p), [""] * plain + rng.sample(STYLE_HINTS, hinted), [[] for _ in range(plain + hinted)]
+        )
+        for p in prompts
+    ]
+
+    def asked(row: PromptResponses, hint: str) -> list[int]:
+        if not hint or row.messages[-1].role != "user":
+            return row.prompt_ids
+        return to_ids([*row.messages[:-1], Message("user", styled(row.messages[-1].content, hint))])
+
+    return rows, {(i, k): asked(row, hint) for i, row in enumerate(rows) for k, hint in enumerate(row.hints)}
+
+
 @dataclass
 class _Slot:
     row: int
@@ -49,8 +94,8 @@ class _Slot:
     logits_index: int
 
 
-class ResponseSampler:
-    """Continuous batching over llama.cpp: a slot that finishes takes the next request at once."""
+class LlamaSampler:
+    """A `Sampler` for CPUs. Continuous batching over llama.cpp: a slot that finishes takes the next request at once."""
 
     def __init__(
         self, model: LlamaModel, template: ChatTemplate, *, sampling: Sampling, slot_tokens: int = SLOT_TOKENS
@@ -61,16 +106,8 @@ class ResponseSampler:
         self._longest_prompt = min(slot_tokens - sampling.max_tokens, self._context.batch_tokens - SLOTS)
 
     def sample(self, prompts: Sequence[Conversation], *, plain: int, hinted: int, seed: int) -> list[PromptResponses]:
-        """`plain` + `hinted` responses for each prompt; none for one that is too long."""
         rng = random.Random(seed)
-        rows = [
-            PromptResponses(
-                tuple(p), self._ids(p), [""] * plain + rng.sample(STYLE_HINTS, hinted),
-                [[] for _ in range(plain + hinted)],
-            )
-            for p in prompts
-        ]  # fmt: skip
-        ids = {(i, k): self._hinted_ids(r, hint) for i, r in enumerate(rows) for k, hint in enumerate(r.hints)}
+        rows, ids = requests(prompts, self._ids, plain=plain, hinted=hinted, rng=rng)
         queue = [request for request, prompt in ids.items() if len(prompt) <= self._longest_prompt]
         slots: list[_Slot | None] = [None] * SLOTS
         while queue or any(slots):
@@ -78,22 +115,16 @@ class ResponseSampler:
         return rows
 
     def text(self, ids: Sequence[int]) -> str:
-        """A response as text, without what is broken at its end."""
         return b"".join(map(self._model.piece, ids)).decode("utf-8", "ignore").strip()
 
     def _ids(self, messages: Conversation) -> list[int]:
         return self._model.tokenize(self._template.render(messages))
 
-    def _hinted_ids(self, row: PromptResponses, hint: str) -> list[int]:
-        if not hint or row.messages[-1].role != "user":
-            return row.prompt_ids
-        return self._ids([*row.messages[:-1], Message("user", styled(row.messages[-1].content, hint))])
-
     def _step(
         self,
         rows: list[PromptResponses],
-        prompts: dict[tuple[int, int], list[int]],
-        queue: list[tuple[int, int]],
+        prompts: dict[Request, list[int]],
+        queue: list[Request],
         slots: list[_Slot | None],
         rng: random.Random,
     ) -> None:
@@ -129,7 +160,7 @@ class ResponseSampler:
 
 
 def sample_to_shards(
-    sampler: ResponseSampler,
+    sampler: Sampler,
     prompts: Sequence[Conversation],
     folder: Path,
     *,

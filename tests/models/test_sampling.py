@@ -13,7 +13,8 @@ from core.errors import BackboneError
 from core.protocols import Message, Sampling
 from models.backbone import Backbone, ChatTemplate
 from models.llama_runtime import LlamaContext, LlamaModel
-from models.sampling import Conversation, PromptResponses, ResponseSampler, read_shards, sample_to_shards
+from models.sampling import Conversation, LlamaSampler, PromptResponses, read_shards, sample_to_shards
+from models.sampling_torch import TorchSampler
 from models.writing_tasks import STYLE_HINTS
 from tests import tiny
 
@@ -22,9 +23,9 @@ PROMPTS = [[Message("user", text)] for text in ("Hello", "Write to the neighbour
 
 
 @pytest.fixture
-def sampler(tiny_backbone: Backbone) -> Iterator[ResponseSampler]:
+def sampler(tiny_backbone: Backbone) -> Iterator[LlamaSampler]:
     model = LlamaModel(tiny_backbone.path)
-    sampler = ResponseSampler(model, ChatTemplate(tiny.CHAT_TEMPLATE), sampling=SAMPLING)
+    sampler = LlamaSampler(model, ChatTemplate(tiny.CHAT_TEMPLATE), sampling=SAMPLING)
     yield sampler
     sampler.close()
     model.close()
@@ -94,7 +95,7 @@ def test_reading_drops_duplicates_and_very_short_responses(tmp_path: Path) -> No
     assert list(read_shards(tmp_path)) == [PromptResponses(said, [1], ["", "c"], [[1, 2, 3, 4], [1, 2, 3, 5]])]
 
 
-def test_every_prompt_gets_its_responses(sampler: ResponseSampler) -> None:
+def test_every_prompt_gets_its_responses(sampler: LlamaSampler) -> None:
     prompts = [[Message("user", f"{p[0].content} {i}")] for i in range(12) for p in PROMPTS]  # more than slots
     rows = sampler.sample(prompts, plain=2, hinted=1, seed=0)
     assert [list(row.messages) for row in rows] == prompts
@@ -106,13 +107,13 @@ def test_every_prompt_gets_its_responses(sampler: ResponseSampler) -> None:
     assert len({tuple(y) for row in rows for y in row.responses}) > len(prompts)
 
 
-def test_the_same_seed_samples_the_same(sampler: ResponseSampler) -> None:
+def test_the_same_seed_samples_the_same(sampler: LlamaSampler) -> None:
     one, again, other = (sampler.sample(PROMPTS, plain=2, hinted=1, seed=seed) for seed in (1, 1, 2))
     assert one == again
     assert one != other
 
 
-def test_a_greedy_response_is_what_the_backbone_alone_writes(sampler: ResponseSampler, tiny_backbone: Backbone) -> None:
+def test_a_greedy_response_is_what_the_backbone_alone_writes(sampler: LlamaSampler, tiny_backbone: Backbone) -> None:
     sampler._sampling = Sampling(temperature=0, max_tokens=8)
     found = {row.messages: row.responses[0] for row in sampler.sample(PROMPTS, plain=1, hinted=0, seed=0)}
     lm = tiny.torch_decoder(tiny_backbone, None)._lm
@@ -124,7 +125,7 @@ def test_a_greedy_response_is_what_the_backbone_alone_writes(sampler: ResponseSa
         assert greedy == response
 
 
-def test_a_slot_forgets_what_it_held_before(sampler: ResponseSampler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_forgets_what_it_held_before(sampler: LlamaSampler, monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten: list[int] = []
     forget = LlamaContext.forget
     monkeypatch.setattr(LlamaContext, "forget", lambda self, s, **_: (forgotten.append(s), forget(self, s))[1])
@@ -132,7 +133,7 @@ def test_a_slot_forgets_what_it_held_before(sampler: ResponseSampler, monkeypatc
     assert forgotten == [0, 1, 2]
 
 
-def test_second_turns_and_plain_texts_are_rendered_as_what_they_are(sampler: ResponseSampler) -> None:
+def test_second_turns_and_plain_texts_are_rendered_as_what_they_are(sampler: LlamaSampler) -> None:
     turn = [Message("user", "Hello"), Message("assistant", "Yes?"), Message("user", "the garden")]
     first, second = sampler.sample([turn, [Message("text", "I miss our walks")]], plain=2, hinted=1, seed=0)
     assert first.prompt_ids == sampler._ids(turn)
@@ -140,7 +141,7 @@ def test_second_turns_and_plain_texts_are_rendered_as_what_they_are(sampler: Res
     assert all(len(row.responses) == 3 and all(row.responses) for row in (first, second))
 
 
-def test_a_prompt_that_is_too_long_gets_no_responses_and_stops_nobody(sampler: ResponseSampler) -> None:
+def test_a_prompt_that_is_too_long_gets_no_responses_and_stops_nobody(sampler: LlamaSampler) -> None:
     rows = sampler.sample([[Message("user", "the garden " * 400)], *PROMPTS], plain=1, hinted=0, seed=0)
     assert [bool(row.responses[0]) for row in rows] == [False, True, True, True]
 
@@ -153,3 +154,27 @@ def test_a_full_disk_is_said_and_leaves_no_half_shard(tmp_path: Path, monkeypatc
     with pytest.raises(BackboneError, match=r"No space left on device.*run the same command again"):
         sampled(Scripted(), tmp_path, PROMPTS)
     assert not list(tmp_path.iterdir())
+
+
+def test_transformers_samples_what_llama_does_where_nothing_is_drawn(
+    sampler: LlamaSampler, tiny_backbone: Backbone
+) -> None:
+    reference = tiny.torch_decoder(tiny_backbone, None)
+    template = ChatTemplate(tiny.CHAT_TEMPLATE)
+    sampler._sampling = Sampling(temperature=0, max_tokens=8)
+    other = TorchSampler(reference._lm, reference._tokenizer, template, sampling=sampler._sampling, at_once=2)
+    prompts = [*PROMPTS, [Message("user", "the garden " * 400)]]
+    found = [each.sample(prompts, plain=1, hinted=1, seed=3) for each in (sampler, other)]
+    assert found[0] == found[1]
+    assert other.text(found[1][0].responses[0]) == sampler.text(found[0][0].responses[0])
+
+
+def test_transformers_draws_by_the_seed(tiny_backbone: Backbone) -> None:
+    reference = tiny.torch_decoder(tiny_backbone, None)
+    drawing = TorchSampler(
+        reference._lm, reference._tokenizer, ChatTemplate(tiny.CHAT_TEMPLATE), sampling=SAMPLING, at_once=4
+    )
+    one, again, other = (drawing.sample(PROMPTS, plain=2, hinted=1, seed=seed) for seed in (1, 1, 2))
+    assert one == again
+    assert [row.responses for row in one] != [row.responses for row in other]
+    assert all(1 <= len(y) <= SAMPLING.max_tokens for row in one for y in row.responses)
