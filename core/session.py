@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from core.contexts import clean_tag, context_of
 from core.errors import PromptTooLongError, UsageError
-from core.feedback import Draft
+from core.feedback import Draft, hints
 from core.protocols import Chunk, Decoder, DraftRequest, Latent, Message, PersonalEncoder, Sampling
 from core.recorder import Recorder
 from core.store import Origin, Store, Turn
@@ -22,6 +22,10 @@ SAVE_EVERY_S = 1.0
 TITLE_CHARACTERS = 48
 SEED_STRIDE = 0x9E3779B1
 """Between the drafts of one batch, so that the second draft of seed 5 is not the first of seed 6."""
+LEAST_KEPT = 0.01
+"""Of a prompt that is cut: with less it is not the prompt that is too long."""
+HINTS = "Important: {}."
+"""How the decoder is told what should be different this time."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +109,7 @@ class Writer:
 
     def conversation(self, prompt: str, *, origin: Origin) -> int:
         """A new conversation, titled by its first prompt."""
-        title = " ".join(prompt.split())
-        return self.store.add_conversation(
-            title if len(title) <= TITLE_CHARACTERS else title[: TITLE_CHARACTERS - 1] + "…", origin=origin
-        )
+        return self.store.add_conversation(title_of(prompt), origin=origin)
 
     def propose(
         self,
@@ -130,7 +131,7 @@ class Writer:
         """
         if not prompt.strip():
             raise UsageError("There is nothing to write about: type what you want first.")
-        turns = self.store.turns(conversation_id) if conversation_id is not None else []
+        turns = self.store.thread(conversation_id) if conversation_id is not None else []
         messages = self._messages(turns, prompt, cut=cut)
         if conversation_id is None:
             conversation_id = self.conversation(prompt, origin=origin)
@@ -138,17 +139,71 @@ class Writer:
         turn = self.store.turn(turn_id)
         return self._draft(turn, drafts=drafts, explore=explore, seed=seed)
 
-    def propose_again(
-        self, turn_id: int, *, drafts: int = 2, explore: bool = True, seed: int | None = None
+    def propose_to(
+        self,
+        messages: Sequence[Message],
+        *,
+        drafts: int = 1,
+        explore: bool = False,
+        context: str | None = None,
+        seed: int | None = None,
     ) -> Proposal:
-        """Redo: new drafts for the same prompt; the ones before are marked as not good enough."""
-        for draft in self.recorder.latest_drafts(turn_id):
-            self.recorder.redo(draft.id)
+        """A new turn of a conversation that comes whole, from another program; nothing of it is left out.
+
+        Raises UsageError when there is nothing to answer, PromptTooLongError when it does not fit.
+        """
+        if not messages or not messages[-1].content.strip():
+            raise UsageError("There is nothing to write about: the last message is empty.")
+        tokens, room = self.decoder.count_tokens(messages), self.decoder.room_tokens(self.sampling)
+        if tokens > room:
+            raise PromptTooLongError(
+                f"The messages are too long: {tokens} tokens, {room} fit.", tokens=tokens, room_tokens=room
+            )
+        prompt = messages[-1].content
+        turn_id = self.store.add_turn(
+            self.conversation(prompt, origin="write"), prompt, messages, context=clean_tag(context)
+        )
         return self._draft(self.store.turn(turn_id), drafts=drafts, explore=explore, seed=seed)
+
+    def propose_again(
+        self, turn_id: int, *, hint: str | None = None, drafts: int = 2, explore: bool = True, seed: int | None = None
+    ) -> Proposal:
+        """Redo: new drafts for the same prompt; the ones before are marked as not good enough.
+
+        `hint`: what should be different, such as 'shorter'. It is kept as the redo's note, and the decoder reads it
+        after the prompt, as it reads those of the redos before.
+        """
+        for draft in self.recorder.latest_drafts(turn_id):
+            self.recorder.redo(draft.id, note=" ".join(hint.split()) if hint and hint.strip() else None)
+        return self._draft(self.store.turn(turn_id), drafts=drafts, explore=explore, seed=seed)
+
+    def warm(
+        self,
+        typed: str,
+        *,
+        conversation_id: int | None,
+        choice: tuple[int, str] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Reads ahead the conversation and what is being typed, so that drafts start sooner; False if not to the end.
+
+        `choice`: a turn that is not settled yet, and the text that is kept there once the prompt is sent.
+        """
+        turns = self.store.thread(conversation_id) if conversation_id is not None else []
+        try:
+            messages = self._messages(turns, typed, cut=False, choice=choice)
+        except PromptTooLongError:
+            return False
+        return self.decoder.warm(messages, cancelled=cancelled)
+
+    def fitting(self, prompt: str, sampling: Sampling) -> list[Message]:
+        """A conversation of this prompt alone, without its middle when it is too long."""
+        return Writer(self.store, self.decoder, self.voice, sampling=sampling)._that_fit([], prompt, cut=True)
 
     # --- inner ------------------------------------------------------------------------------------------------
 
     def _draft(self, turn: Turn, *, drafts: int, explore: bool, seed: int | None) -> Proposal:
+        messages = self._with_hints(turn)
         first_seed = secrets.randbelow(2**31) if seed is None else seed
         seeds = [(first_seed + i * SEED_STRIDE) % 2**31 for i in range(drafts)]
         requests = [DraftRequest(seed, self._latent(turn, seed, explore=explore)) for seed in seeds]
@@ -168,7 +223,7 @@ class Writer:
             self.store,
             self.decoder,
             turn_id=turn.id,
-            messages=turn.messages,
+            messages=messages,
             draft_ids=draft_ids,
             requests=requests,
             sampling=self.sampling,
@@ -181,29 +236,68 @@ class Writer:
         context = turn.context or context_of(turn.prompt)
         return encoder.sample(turn.messages, context, seed) if explore else encoder.mean(turn.messages, context)
 
-    def _messages(self, turns: Sequence[Turn], prompt: str, *, cut: bool) -> list[Message]:
+    def _messages(
+        self, turns: Sequence[Turn], prompt: str, *, cut: bool, choice: tuple[int, str] | None = None
+    ) -> list[Message]:
         """The conversation so far and the prompt; the oldest exchanges go first when it gets too long."""
         exchanges: list[list[Message]] = []
         for turn in turns:
-            kept = self.store.accepted_text(turn.id)
+            kept = choice[1] if choice and choice[0] == turn.id else self.store.accepted_text(turn.id)
             if kept:
                 exchanges.append([Message("user", turn.prompt), Message("assistant", kept)])
+        return self._that_fit(exchanges, prompt, cut=cut)
+
+    def _with_hints(self, turn: Turn) -> Sequence[Message]:
+        """What the decoder reads. The turn itself stays as it was: all its drafts are compared as answers to it."""
+        wanted = hints(self.store.acts(turn.id))
+        if not wanted:
+            return turn.messages
+        *before, last = turn.messages
+        exchanges = [before[i : i + 2] for i in range(0, len(before), 2)]
+        return self._that_fit(exchanges, last.content, cut=True, ending=f"\n\n{HINTS.format(', '.join(wanted))}")
+
+    def _that_fit(self, exchanges: list[list[Message]], prompt: str, *, cut: bool, ending: str = "") -> list[Message]:
+        """The newest exchanges that fit before the prompt, and the prompt, without its middle if need be.
+
+        `ending` comes after the prompt and is never cut.
+        """
         room = self.decoder.room_tokens(self.sampling)
+        whole, keep = prompt, 1.0
         while True:
-            messages = [m for exchange in exchanges for m in exchange] + [Message("user", prompt)]
+            messages = [m for exchange in exchanges for m in exchange] + [Message("user", prompt + ending)]
             tokens = self.decoder.count_tokens(messages)
             if tokens <= room:
                 return messages
             if exchanges:
-                exchanges.pop(0)
-            elif cut:
-                prompt = without_middle(prompt, keep=0.95 * room / tokens)
+                exchanges = self._newest(exchanges, spare=tokens - room, step=room // 2)
+            elif cut and keep > LEAST_KEPT:
+                keep *= 0.95 * room / tokens
+                prompt = without_middle(whole, keep=keep)
             else:
                 raise PromptTooLongError(
                     f"The text is too long: {tokens} tokens, {room} fit. Shorten it, or let PenPal cut its middle.",
                     tokens=tokens,
                     room_tokens=room,
                 )
+
+    def _newest(self, exchanges: list[list[Message]], *, spare: int, step: int) -> list[list[Message]]:
+        """Leaves out the oldest exchanges: so many tokens, rounded up to whole steps.
+
+        In steps, because the decoder has to read everything anew whenever the start changes.
+        """
+        wanted, left_out = -(-spare // max(step, 1)) * max(step, 1), 0
+        frame = self.decoder.count_tokens([Message("user", "")])
+        for i, exchange in enumerate(exchanges):
+            if left_out >= wanted:
+                return exchanges[i:]
+            left_out += max(self.decoder.count_tokens(exchange) - frame, 1)
+        return []
+
+
+def title_of(prompt: str) -> str:
+    """The start of a prompt, on one line."""
+    title = " ".join(prompt.split())
+    return title if len(title) <= TITLE_CHARACTERS else title[: TITLE_CHARACTERS - 1] + "…"
 
 
 def without_middle(text: str, *, keep: float) -> str:

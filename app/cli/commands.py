@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import backbone, demo, doctor, encoders, feedback, packs, pairs, personalize, writing
+from app.cli import backbone, demo, doctor, encoders, feedback, packs, pairs, personalize, serve, writing
 
 application = typer.Typer(
     name="penpal",
@@ -46,6 +46,7 @@ application.command()(personalize.personalize)
 application.add_typer(encoders.group, name="encoder")
 application.command("export")(packs.export)
 application.command("import")(packs.import_)
+application.command()(serve.serve)
 application.command()(demo.demo)
 application.command()(doctor.doctor)
 application.add_typer(backbone.group, name="backbone")
