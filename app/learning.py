@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.manners import Deadline, Yielding
+from app.progress import traits_report
 from core.errors import LearnError
 from core.evidence import Evidence
 from core.protocols import Message
@@ -94,6 +95,8 @@ class PersonalizeReport:
     seconds: dict[str, float]
     markdown: str
     """The file of this report."""
+    traits: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    """Portraits of the examples, of the new voice and of the generic one: see `app.progress.traits_report`."""
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -158,6 +161,8 @@ class _Run:
         self.started = time.monotonic()
         self.active = penpal.store.active_encoder()
         self.active_encoder = penpal.load_encoder(self.active) if self.active and self._fits(self.active) else None
+        self.generic_texts: list[str] = []
+        """For the same prompts as the examples."""
 
     def report(self, *, drafts: bool, count: int, force: bool) -> PersonalizeReport:
         penpal = self.penpal
@@ -232,15 +237,17 @@ class _Run:
         from models.personal_encoder import GaussianEncoder
 
         penpal = self.penpal
-        before = self.active_encoder or GaussianEncoder.generic(penpal.clap.latent_size)
+        generic = GaussianEncoder.generic(penpal.clap.latent_size)
+        voices = [generic, *([self.active_encoder] if self.active_encoder else ()), encoder]
         sampling = penpal.settings.drafts.sampling()
         found = []
         told = _part(self.progress, "Writing before and after", 0.85, 1.0)
         for i, (messages, context) in enumerate(prompts):
             told(i / len(prompts))
-            latents = [voice.mean(messages, context) for voice in (before, encoder)]
-            pair = write_drafts(penpal.decoder, messages, latents, sampling, i)
-            found.append(Example(messages[-1].content, pair[0].text, pair[1].text))
+            latents = [voice.mean(messages, context) for voice in voices]
+            *others, after = (draft.text for draft in write_drafts(penpal.decoder, messages, latents, sampling, i))
+            found.append(Example(messages[-1].content, others[-1], after))
+            self.generic_texts.append(others[0])
         return found
 
     def _write(self, encoder: GaussianEncoder, learned: Learned) -> str:
@@ -297,6 +304,7 @@ class _Run:
                 "waited": self.yielding.waited_s,
             },
             markdown=str(self.penpal.home.runs / f"{day}-{encoder_id[:8]}.md"),
+            traits=traits_report([example.after for example in examples], self.generic_texts),
         )
 
     def _keep(self, report: PersonalizeReport, last_act: int) -> None:

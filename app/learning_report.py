@@ -48,9 +48,9 @@ def as_markdown(report: PersonalizeReport) -> str:
             f"{report.perplexity_personal:.1f} personal; variety {report.distinct2_generic:.2f} and "
             f"{report.distinct2_personal:.2f} (used at {report.strength:.0%} of its strength)."
         )
-    lines += _table("By kind of writing", ("kind", "foreseen", "of"), _shares(report.contexts))
-    lines += _table("By kind of answer", ("answer", "foreseen", "of"), _shares(report.sources))
-    lines += _table(
+    lines += table("By kind of writing", ("kind", "foreseen", "of"), _shares(report.contexts))
+    lines += table("By kind of answer", ("answer", "foreseen", "of"), _shares(report.sources))
+    lines += table(
         "What was tried",
         ("capacity", "foreseen", "log-loss"),
         [(name, f"{share:.0%}", f"{loss:.3f}") for name, (share, loss) in report.capacities.items()],
@@ -73,7 +73,8 @@ def _shares(found: Mapping[str, tuple[int, int]]) -> list[tuple[str, str, str]]:
     return [(name, f"{right / count:.0%}", str(count)) for name, (right, count) in found.items()]
 
 
-def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table below its title; none without rows."""
     body = [f"| {' | '.join(row)} |" for row in rows]
     if not body:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from core.store import EncoderRecord, Store
@@ -9,11 +10,16 @@ from core.store import EncoderRecord, Store
 NO_RUN = "No run yet: pick or edit a few drafts, then 'penpal personalize'."
 
 
-def newest_run(store: Store) -> EncoderRecord | None:
-    """What `personalize` made last, in use or not."""
-    runs = [record for record in reversed(store.encoders()) if record.origin == "personalized"]
+def runs_of(encoders: Iterable[EncoderRecord]) -> list[EncoderRecord]:
+    """What `personalize` made, in use or not, oldest first."""
     # By what it had seen, not by its time: the clock may have been set back.
-    return max(runs, key=lambda run: int(run.report.get("last_act", 0)), default=None)
+    runs = [record for record in encoders if record.origin == "personalized"]
+    return sorted(runs, key=lambda run: int(run.report.get("last_act", 0)))
+
+
+def newest_run(store: Store) -> EncoderRecord | None:
+    """What `personalize` made last."""
+    return next(reversed(runs_of(store.encoders())), None)
 
 
 def fresh_run(store: Store) -> EncoderRecord | None:

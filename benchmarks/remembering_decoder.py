@@ -21,6 +21,10 @@ class RememberingDecoder:
         self.backbone_id, self.device, self.has_latents = decoder.backbone_id, decoder.device, decoder.has_latents
         self.room_tokens, self.count_tokens, self.close = decoder.room_tokens, decoder.count_tokens, decoder.close
 
+    def warm(self, messages: Sequence[Message], *, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        """As the decoder."""
+        return self._decoder.warm(messages, cancelled=cancelled)
+
     def generate(
         self,
         messages: Sequence[Message],

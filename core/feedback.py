@@ -9,6 +9,7 @@ from typing import Literal
 from rapidfuzz.distance import Levenshtein
 
 ActKind = Literal["pick", "tie", "both_bad", "skip", "edit", "redo", "accept", "star", "undo"]
+Strength = Literal["slight", "clear"]
 
 WRONG_FACT = "wrong fact"
 """The note that keeps an act out of what is learned about style."""
@@ -52,12 +53,19 @@ class Act:
     """The pair had been answered before and was asked once more."""
     left_draft_id: int | None = None
     """Which draft stood on the left when it was answered."""
+    strength: Strength | None = None
+    """How much better the picked draft was; None where it was not asked."""
     created_utc: str = ""
 
     @property
     def is_answer(self) -> bool:
         """It says something about the drafts beside each other as a whole."""
         return self.kind in ("pick", "tie", "both_bad", "skip")
+
+    @property
+    def is_merge(self) -> bool:
+        """Its text was put together out of two drafts."""
+        return self.kind == "edit" and self.other_draft_id is not None
 
     @property
     def is_wrong_fact(self) -> bool:
@@ -104,6 +112,12 @@ def in_force(acts: Iterable[Act]) -> list[Act]:
         if act.kind == "undo" and act.id not in undone and act.undoes_id is not None:
             undone.add(act.undoes_id)
     return [act for act in ordered if act.id not in undone and act.kind != "undo"]
+
+
+def hints(acts: Iterable[Act]) -> list[str]:
+    """What the person asked to be different when they had drafts written again: 'shorter', ... Each once, in order."""
+    notes = (act.note for act in in_force(acts) if act.kind == "redo" and act.note and not act.is_wrong_fact)
+    return list(dict.fromkeys(notes))
 
 
 def kept_text(drafts: Sequence[Draft], acts: Iterable[Act]) -> str | None:

@@ -21,6 +21,29 @@ def m002_reasons_contexts_vectors(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m004_strength(db: Database) -> None:
+    """How sure a choice was."""
+    for statement in _FOURTH_SCHEMA.strip().split(";\n\n"):
+        db.execute(statement)
+
+
+@migrations()
+def m003_search_branches_deletion(db: Database) -> None:
+    """Every text can be searched; conversations can be deleted and branch off; what was chosen once is remembered."""
+    for statement in _THIRD_SCHEMA.strip().split(";\n\n"):
+        db.execute(statement)
+    for table, column in {"conversations": "title", "turns": "prompt", "drafts": "text", "feedback": "text"}.items():
+        db.table(table).enable_fts([column], create_triggers=True, tokenize="unicode61 remove_diacritics 2")
+
+
+@migrations()
+def m005_what_was_learned(db: Database) -> None:
+    """Conversations that teach nothing, what each turn taught, and the questions of the morning after a run."""
+    for statement in _FIFTH_SCHEMA.strip().split(";\n\n"):
+        db.execute(statement)
+
+
 # SQLite pastes an added column into the text of its table, with a comment that follows it: these stand before.
 _SECOND_SCHEMA = """
 -- why: 'wrong fact', 'shorter'
@@ -41,6 +64,63 @@ CREATE TABLE vectors (
     value BLOB NOT NULL,            -- float32
     PRIMARY KEY (space, key)
 ) WITHOUT ROWID;
+"""
+
+_FOURTH_SCHEMA = """
+-- 'slight', 'clear'; NULL: it was not asked
+ALTER TABLE feedback ADD COLUMN strength TEXT CHECK (strength IN ('slight', 'clear'));
+"""
+
+_THIRD_SCHEMA = """
+-- NULL: it is there; a deleted one can come back whole
+ALTER TABLE conversations ADD COLUMN deleted_utc TEXT;
+
+-- it shares the turns of another conversation that came before this one
+ALTER TABLE conversations ADD COLUMN branched_before_turn_id INTEGER REFERENCES turns(id);
+
+CREATE TABLE preferences (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+"""
+
+_FIFTH_SCHEMA = """
+-- 0: nothing is learned from it
+ALTER TABLE conversations ADD COLUMN learning INTEGER NOT NULL DEFAULT 1;
+
+-- a cache: everything in it follows from other tables
+CREATE TABLE digests (
+    turn_id INTEGER PRIMARY KEY REFERENCES turns(id) ON DELETE CASCADE,
+    rules INTEGER NOT NULL,         -- which rules it was made by
+    seen_act INTEGER NOT NULL,      -- the newest act there was
+    backbone_id TEXT,               -- NULL: no drafts, or drafts of several
+    lessons INTEGER NOT NULL,       -- evidence with weight
+    kept_act INTEGER,               -- the acceptance in force; NULL: nothing is kept
+    kept_utc TEXT,
+    kept_encoder_id TEXT,           -- of the draft that was kept; NULL: generic
+    changed REAL                    -- share of its words that the person changed; NULL: it was not written to its end
+);
+
+CREATE INDEX digests_by_act ON digests(rules, seen_act);
+
+CREATE INDEX digests_by_kept ON digests(kept_act) WHERE kept_act IS NOT NULL;
+
+CREATE INDEX drafts_by_encoder ON drafts(encoder_id);
+
+CREATE TABLE comparisons (
+    turn_id INTEGER PRIMARY KEY REFERENCES turns(id) ON DELETE CASCADE,
+    asked_turn_id INTEGER NOT NULL REFERENCES turns(id) ON DELETE CASCADE,  -- whose prompt came back
+    new_encoder_id TEXT NOT NULL REFERENCES encoders(id),
+    old_encoder_id TEXT REFERENCES encoders(id),    -- NULL: generic
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE comparison_events (
+    id INTEGER PRIMARY KEY,
+    new_encoder_id TEXT NOT NULL REFERENCES encoders(id),
+    kind TEXT NOT NULL CHECK (kind IN ('offered', 'declined', 'confirmed', 'rolled back', 'reopened')),
+    created_utc TEXT NOT NULL
+);
 """
 
 _FIRST_SCHEMA = """

@@ -28,6 +28,10 @@ class Home:
         return self.folder / "runs"
 
     @property
+    def windows(self) -> Path:
+        return self.folder / "windows"
+
+    @property
     def backbones(self) -> Path:
         return self.folder / "backbones"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import UsageError
-from core.feedback import ActKind, Draft, beside_each_other
+from core.feedback import ActKind, Draft, Strength, beside_each_other
 from core.store import Store
 
 
@@ -18,14 +18,20 @@ class Recorder:
         return beside_each_other(self._store.drafts(turn_id), self._store.acts(turn_id))
 
     def pick(
-        self, draft_id: int, *, left_draft_id: int | None = None, again: bool = False, note: str | None = None
+        self,
+        draft_id: int,
+        *,
+        left_draft_id: int | None = None,
+        again: bool = False,
+        note: str | None = None,
+        strength: Strength | None = None,
     ) -> int:
         """The person prefers this draft to those beside it. `again`: the pair had been answered before."""
         draft = self._store.draft(draft_id)
         others = [d.id for d in self.latest_drafts(draft.turn_id) if d.id != draft_id]
         return self._store.add_act(
             "pick", draft.turn_id, draft_id=draft_id, other_draft_id=others[0] if others else None,
-            left_draft_id=left_draft_id, again=again, note=note,
+            left_draft_id=left_draft_id, again=again, note=note, strength=strength,
         )  # fmt: skip
 
     def judge(

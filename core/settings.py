@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import UsageError
@@ -46,6 +47,8 @@ class LearningSettings(BaseModel):
     variant: Literal["expected", "sampled", "marginal"] = "expected"
     known_weight: float = Field(0.0, ge=0, le=1)
     """Weight of the latents that made the drafts, beside those that are inferred from the texts."""
+    morning: bool = True
+    """After a night that brought a new voice, ask three short questions about it."""
 
 
 class Settings(BaseSettings):
@@ -59,7 +62,16 @@ class Settings(BaseSettings):
     """A GGUF of your own; without it the embedded backbone."""
     clap: Path | None = None
     """The CLaP weights that belong to your own backbone."""
-    theme: Literal["dark", "light"] = "dark"
+    theme: Literal["dark", "light", "contrast"] = "dark"
+    """How the screens look at first; a theme chosen on the screen is remembered."""
+    keys: dict[str, str] = {}
+    """Other keys for actions: `"drafts.edit" = "v"`; F1 shows the names of all actions."""
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _flat(cls, keys: object) -> object:
+        """In TOML `drafts.edit = "v"` is a table in a table, and several keys are a list."""
+        return dict(_flattened(keys)) if isinstance(keys, dict) else keys
 
     @classmethod
     def settings_customise_sources(
@@ -71,6 +83,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+
+def _flattened(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def read_settings(home: Home) -> Settings:

@@ -9,6 +9,9 @@ from core.store import EncoderRecord, Store
 
 GENERIC = "generic"
 ROLLED_BACK = "rolled back"
+"""How the reason of every step back begins."""
+TAKEN_BACK = "taken back"
+"""The reason when a change of voice was undone."""
 SHOWN = 12
 """Characters of an id that messages show."""
 
@@ -44,13 +47,13 @@ def use_encoder(store: Store, name: str, encoders: Path) -> EncoderRecord | None
     return encoder
 
 
-def roll_back(store: Store, encoders: Path) -> EncoderRecord | None:
+def roll_back(store: Store, encoders: Path, *, because: str = "") -> EncoderRecord | None:
     """Makes the one before the active encoder active again; rolling back twice goes two steps back."""
-    before = _way_back(store, encoders)
+    before = way_back(store, encoders)
     if not before:
         raise UsageError("There is nothing to roll back: no other voice was active before.")
     encoder = before[0]
-    store.activate_encoder(encoder.id if encoder else None, ROLLED_BACK)
+    store.activate_encoder(encoder.id if encoder else None, f"{ROLLED_BACK}: {because}" if because else ROLLED_BACK)
     return encoder
 
 
@@ -67,18 +70,18 @@ def remove_encoder(store: Store, name: str, encoders: Path, *, force: bool = Fal
         raise UsageError(
             f"Voice {shown} is in use: choose another one first with 'penpal encoder use', then remove it."
         )
-    if not force and _way_back(store, encoders)[:1] == [encoder]:
+    if not force and way_back(store, encoders)[:1] == [encoder]:
         raise UsageError(f"Voice {shown} is where 'penpal encoder rollback' leads: add --force to remove it anyway.")
     (encoders / encoder.file).unlink()
     return encoder
 
 
-def _way_back(store: Store, encoders: Path) -> list[EncoderRecord | None]:
+def way_back(store: Store, encoders: Path) -> list[EncoderRecord | None]:
     """The voices that were active before the active one (None: generic), the latest first, without removed ones."""
     known = {encoder.id: encoder for encoder in store.encoders()}
     stack: list[str | None] = [None]
     for record in store.activation_history():
-        if record.reason == ROLLED_BACK and len(stack) > 1:
+        if record.reason.startswith(ROLLED_BACK) and len(stack) > 1:
             stack.pop()
             while len(stack) > 1 and stack[-1] != record.encoder_id:  # it passed over removed ones
                 stack.pop()

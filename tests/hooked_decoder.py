@@ -28,6 +28,7 @@ class HookedDecoder:
         self.room = 1000
         self.before_token: Callable[[int], None] = lambda number: None
         self.asked: list[tuple[list[Message], list[DraftRequest]]] = []
+        self.warmed: list[list[Message]] = []
         self.closed = False
 
     def room_tokens(self, sampling: Sampling) -> int:
@@ -35,6 +36,10 @@ class HookedDecoder:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content.split()) for message in messages)
+
+    def warm(self, messages: Sequence[Message], *, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        self.warmed.append(list(messages))
+        return True
 
     def generate(
         self,

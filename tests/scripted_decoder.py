@@ -29,6 +29,8 @@ class ScriptedDecoder:
         self.before_token: Callable[[int], None] = lambda number: None
         """Called with 0, 1, ... before the drafts' first, second, ... words."""
         self.asked: list[tuple[list[Message], list[DraftRequest]]] = []
+        self.warmed: list[list[Message]] = []
+        """What it was given to read ahead."""
         self.closed = False
         self._said = 0
 
@@ -37,6 +39,10 @@ class ScriptedDecoder:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content.split()) for message in messages)
+
+    def warm(self, messages: Sequence[Message], *, cancelled: Callable[[], bool] = lambda: False) -> bool:
+        self.warmed.append(list(messages))
+        return not cancelled()
 
     def generate(
         self,

@@ -21,7 +21,9 @@ LAYERS = ("core", "models", "exporters", "app")
 
 MAX_LINES = 500
 
-DATABASE_MODULES = {"core/store.py", "core/migrations.py"}
+DATABASE_MODULES = {"core/database.py", "core/store.py", "core/migrations.py"} | {
+    f"core/{path.name}" for path in (ROOT / "core").glob("*_rows.py")
+}
 """The only files that may speak SQL."""
 
 SQL = re.compile(

@@ -86,10 +86,8 @@ def _edited(text: str | None, file: Path | None) -> str:
 
 def _say(kind: str, told: str, act_id: int | None, store: Store, draft_id: int, *, json: bool) -> None:
     """What was recorded, and how much there is to learn from now."""
-    from core.evidence import lessons
-
     draft: Draft = store.draft(draft_id)
-    pairs = lessons(store.evidence(backbone_id=draft.backbone_id))
+    pairs = store.count_lessons(backbone_id=draft.backbone_id)
     if json:
         recorded = kind if act_id is not None else None
         print_json(

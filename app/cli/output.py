@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from app.harmless import harmless
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
 
 SHOWN = 12
@@ -20,6 +22,11 @@ SHOWN = 12
 def print_json(value: object) -> None:
     """One JSON value on stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_text(text: str, *, nl: bool = True) -> None:
+    """A text that somebody wrote, on stdout: to the letter into a pipe or a file, harmless on a terminal."""
+    typer.echo(harmless(text) if sys.stdout.isatty() else text, nl=nl, color=True)
 
 
 def notice(text: str) -> None:

@@ -28,9 +28,12 @@ def read_text(path: Path) -> str:
 def read_piped() -> str:
     """All of stdin. Raises UsageError when it is not text."""
     try:
-        return sys.stdin.read()
+        text = sys.stdin.read()
     except UnicodeDecodeError as error:
         raise UsageError("What was piped in is not text in UTF-8.") from error
+    if "\0" in text:
+        raise UsageError("What was piped in is not text but a binary file.")
+    return text
 
 
 def read_prompts(path: Path) -> list[str]:

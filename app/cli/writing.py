@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.interrupt import first_interrupt
-from app.cli.output import AsJson, notice, print_json
+from app.cli.output import AsJson, notice, print_json, print_text
 from core.errors import PromptTooLongError, UsageError
 
 if TYPE_CHECKING:
@@ -29,20 +29,53 @@ Context = Annotated[
         help="The kind of writing, to be learned apart: mail, chat, review, ... Without it, PenPal goes by the prompt.",
     ),
 ]
-OWN_PROMPTS_FOR_RATING = 10
-"""With fewer prompts of the person's own, made-up writing tasks are rated."""
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain",
+        help="Plain lines instead of a drawn screen: for screen readers, and for pipes (one answer a line).",
+    ),
+]
 TASKS_FOR_RATING = 200
 
 
-def chat(context: Context = None) -> None:
-    """Write with two drafts side by side: pick one, edit it."""
-    from app.tui import run_chat
+def chat(
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help="A text to write about: it goes below your first prompt. May be given several times.",
+        ),
+    ] = None,
+    plain: Plain = False,
+    context: Context = None,
+) -> None:
+    """Write with two drafts side by side: pick one, edit it.
+
+    A text that is piped in goes below your first prompt, like a --file. Examples:
+
+    penpal chat --file letter.txt
+
+    cat mail.txt | penpal chat
+    """
+    from app.attachments import read_attachments, take_piped_text
     from app.wiring import open_penpal
     from core.contexts import clean_tag
 
-    tag = clean_tag(context)
+    tag, attached = clean_tag(context), read_attachments(files or [])
+    if plain:
+        from app.plain_chat import run_plain_chat
+
+        with closing(open_penpal()) as penpal:
+            code = run_plain_chat(penpal, attached, context=tag)
+        raise typer.Exit(code)
+    from app.tui import run_chat
+
+    if not sys.stdin.isatty() and sys.stdout.isatty():
+        attached.append(take_piped_text())
     with closing(open_penpal()) as penpal:
-        run_chat(penpal, context=tag)
+        run_chat(penpal, attached, context=tag)
 
 
 def rate(
@@ -54,17 +87,44 @@ def rate(
             "field 'prompt'. Without it: your own earlier prompts, or made-up ones while you have few.",
         ),
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Pairs that you bring instead of PenPal's drafts: a .jsonl file whose lines have 'prompt', 'a' and "
+            "'b', or 'prompt', 'chosen' and 'rejected'. Those you answered before are left out.",
+        ),
+    ] = None,
+    goal: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many you want to answer today.")] = 20,
+    plain: Plain = False,
     context: Context = None,
 ) -> None:
-    """Teach PenPal your taste: pairs of drafts, one key each."""
+    """Teach PenPal your taste: pairs of drafts, one key each.
+
+    The next pair is the one that tells PenPal most about you. Stop whenever you like: every answer is kept. Example:
+
+    penpal rate --from pairs.jsonl
+    """
+    from app.cli.pairs_file import read_pairs
     from app.cli.prompts import read_prompts
     from app.tui import run_rate
     from app.wiring import open_penpal
     from core.contexts import clean_tag
 
-    wanted, tag = read_prompts(prompts) if prompts else None, clean_tag(context)
+    if prompts and pairs:
+        raise UsageError("--prompts and --from do not go together: a file of pairs brings its own prompts.")
+    tag = clean_tag(context)
+    found = read_pairs(pairs) if pairs else []
+    wanted = read_prompts(prompts) if prompts else []
     with closing(open_penpal()) as penpal:
-        run_rate(penpal, wanted or _usual_prompts(penpal.store), context=tag)
+        wanted = wanted or _usual_prompts(penpal.store)
+        if plain:
+            from app.pair_sources import pair_source
+            from app.plain_rate import run_plain_rate
+
+            raise typer.Exit(run_plain_rate(penpal, pair_source(wanted, found, context=tag), goal=goal))
+        run_rate(penpal, wanted, found, context=tag, goal=goal)
 
 
 def write(
@@ -117,10 +177,10 @@ def write(
 
 
 def _usual_prompts(store: Store) -> list[str]:
+    from app.rating_prompts import rating_prompts
     from models.writing_tasks import writing_tasks
 
-    own = store.own_prompts()
-    return own if len(own) >= OWN_PROMPTS_FOR_RATING else writing_tasks("held_out", limit=TASKS_FOR_RATING)
+    return rating_prompts(store.own_prompts(), writing_tasks("held_out", limit=TASKS_FOR_RATING))
 
 
 def _with_piped(prompt: str) -> str:
@@ -158,7 +218,7 @@ def _written(proposal: Proposal, *, show: Callable[[str], None] | None, cancelle
 
 
 def _show_live(text: str) -> None:
-    typer.echo(text, nl=False)
+    print_text(text, nl=False)
 
 
 def _print_drafts(penpal: PenPal, proposal: Proposal, seconds: list[float], *, json: bool, live: bool) -> None:
@@ -180,9 +240,9 @@ def _print_drafts(penpal: PenPal, proposal: Proposal, seconds: list[float], *, j
         ]
         print_json(shown)
     elif len(written) == 1:
-        typer.echo("" if live else written[0].text)
+        print_text("" if live else written[0].text)
         if sys.stderr.isatty():
             notice(f"this was draft {written[0].id}; 'penpal feedback --help' tells how to answer it.")
     else:
         for draft in written:
-            typer.echo(f"--- draft {draft.id} ---\n{draft.text}\n")
+            print_text(f"--- draft {draft.id} ---\n{draft.text}\n")

@@ -6,26 +6,40 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.attachments import Attachment
+    from app.pair_sources import FoundPair
     from app.wiring import PenPal
 
 
-def run_chat(penpal: PenPal, *, context: str | None = None) -> None:
-    """Opens the chat and returns when the person leaves. Raises UsageError without a terminal."""
+def run_chat(penpal: PenPal, attached: Sequence[Attachment] = (), *, context: str | None = None) -> None:
+    """Opens the chat and returns when the person leaves; `attached` is put below the first prompt.
+
+    Raises UsageError without a terminal.
+    """
     from app.tui.app import PenPalApp, need_terminal
     from app.tui.screens.chat import ChatScreen
 
-    need_terminal("penpal chat", instead="'penpal write \"your prompt\"' drafts without one")
-    PenPalApp(penpal, ChatScreen(penpal.store, context=context)).run()
+    need_terminal("penpal chat", instead="'--plain' talks in plain lines, and 'penpal write \"your prompt\"' drafts")
+    PenPalApp(penpal, ChatScreen(penpal.store, context=context, attached=attached, welcome=True)).run()
 
 
-def run_rate(penpal: PenPal, prompts: Sequence[str], *, context: str | None = None) -> None:
-    """Shows pair after pair and returns when the person leaves. Raises UsageError without a terminal or prompts."""
+def run_rate(
+    penpal: PenPal,
+    prompts: Sequence[str],
+    pairs: Sequence[FoundPair] = (),
+    *,
+    context: str | None = None,
+    goal: int | None = None,
+) -> None:
+    """Shows pair after pair and returns when the person leaves: drafts for prompts, or these pairs if there are any.
+
+    Raises UsageError without a terminal or prompts.
+    """
+    from app.pair_sources import pair_source
     from app.tui.app import PenPalApp, need_terminal
-    from app.tui.screens.rate import RateScreen
-    from core.errors import UsageError
+    from app.tui.screens.rate import GOAL, RateScreen
 
-    if not any(prompt.strip() for prompt in prompts):
-        raise UsageError("There are no prompts to rate drafts for: write one per line.")
-    need_terminal("penpal rate", instead="'penpal write' and 'penpal feedback pick' do the same without one")
-    prompts = [prompt for prompt in prompts if prompt.strip()]
-    PenPalApp(penpal, RateScreen(penpal.store, prompts, context=context)).run()
+    source = pair_source(prompts, pairs, context=context)
+    need_terminal("penpal rate", instead="'--plain' asks in plain lines, and 'penpal write' drafts without one")
+    wanted = min(goal or GOAL, len(pairs) or goal or GOAL)
+    PenPalApp(penpal, RateScreen(penpal.store, source, goal=wanted)).run()

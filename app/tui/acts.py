@@ -9,7 +9,11 @@ from core.recorder import Recorder
 
 def pick(recorder: Recorder, draft: DraftView) -> None:
     """Prefers a draft; the same choice twice is one choice."""
-    if not draft.picked and draft.text.strip():
+    if draft.picked or not draft.text.strip():
+        return
+    if draft.merged_with is not None:  # what is preferred again is the merged text, not the draft beside the other
+        recorder.merge(draft.id, draft.merged_with, draft.shown)
+    else:
         recorder.pick(draft.id)
 
 
@@ -46,5 +50,8 @@ def save_edit(recorder: Recorder, draft: DraftView, text: str) -> None:
     """Stores the person's version; PenPal's own text again takes the version back."""
     if text.rstrip() == draft.shown.rstrip():
         return
-    if recorder.edit(draft.id, text) is None and draft.edited is not None:
-        recorder.undo(draft.edited.turn_id, draft.edited.id)
+    if draft.merged_with is not None and text.rstrip() != draft.text.rstrip():
+        recorder.merge(draft.id, draft.merged_with, text)
+    elif recorder.edit(draft.id, text) is None:
+        for act in reversed(draft.edits):
+            recorder.undo(act.turn_id, act.id)

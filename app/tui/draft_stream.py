@@ -39,7 +39,9 @@ class StreamView:
 class DraftStream:
     """One proposal being written. `run` belongs to a thread; everything else may be called from any."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Callable[[], object] = lambda: None) -> None:
+        """`begun` is called once, in the thread, when the first words have come: who looks now and then looks now."""
+        self._begun = begun
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._texts: list[str] = []
@@ -71,10 +73,13 @@ class DraftStream:
                 self._finished = [False for _ in proposal.draft_ids]
             for chunk in proposal.stream(cancelled=self._stop.is_set, on_prefill=self._read):
                 with self._lock:
+                    begins = not self._first_token_at
                     self._first_token_at = self._first_token_at or time.monotonic()
                     self._texts[chunk.draft] += chunk.text
                     self._tokens[chunk.draft] = chunk.tokens
                     self._finished[chunk.draft] = bool(chunk.finish)
+                if begins:
+                    self._begun()
         finally:
             self.ended.set()
 

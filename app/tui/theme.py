@@ -1,7 +1,8 @@
-"""PenPal's two themes: ink on paper and paper on ink, with one accent. Meaning never hangs on a colour alone."""
+"""PenPal's themes: ink on paper, paper on ink, and both at full contrast. Meaning never hangs on a colour alone."""
 
 from __future__ import annotations
 
+from textual.color import Color
 from textual.theme import Theme
 
 DARK = Theme(
@@ -63,3 +64,42 @@ LIGHT = Theme(
         "scrollbar-corner-color": "#fbf8f2",
     },
 )
+
+CONTRAST = Theme(
+    name="penpal-contrast",
+    dark=True,
+    primary="#ffff00",
+    secondary="#ffff00",
+    accent="#ffff00",
+    warning="#ffff00",
+    error="#ff9c9c",
+    success="#ffff00",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#262626",
+    variables={
+        "dim": "#e0e0e0",
+        "line": "#ffffff",
+        "footer-background": "#000000",
+        "footer-description-foreground": "#ffffff",
+        "footer-key-foreground": "#ffff00",
+        "block-cursor-background": "#ffff00",
+        "block-cursor-foreground": "#000000",
+        "input-selection-background": "#0050d0",
+        "scrollbar": "#ffffff",
+        "scrollbar-background": "#000000",
+        "scrollbar-background-hover": "#000000",
+        "scrollbar-background-active": "#000000",
+        "scrollbar-corner-color": "#000000",
+    },
+)
+
+THEMES = (DARK, LIGHT, CONTRAST)
+
+
+def own_variables(theme: Theme) -> dict[str, str]:
+    """The colours that PenPal's style sheets add to a theme: asides and frames, between its paper and its ink."""
+    colors = theme.to_color_system().generate()
+    paper, ink = Color.parse(colors["background"]), Color.parse(colors["foreground"])
+    return {"dim": paper.blend(ink, 0.62).hex, "line": paper.blend(ink, 0.28).hex}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.tui.wording import diff_words
-from core.feedback import Act, beside_each_other, in_force
+from core.feedback import Act, beside_each_other, hints, in_force
 from core.store import Store, Turn
 
 
@@ -17,11 +17,23 @@ class DraftView:
     text: str
     """What PenPal wrote."""
     status: str
-    edited: Act | None = None
+    edits: tuple[Act, ...] = ()
+    """The person's versions, oldest first: edits, and merges with the draft beside it."""
     picked: bool = False
+    """The person decided for it: it was picked, or the draft beside it was merged into it since."""
     star: Act | None = None
     unsaved_edit: str = ""
     """An edit that was left without saving it."""
+
+    @property
+    def edited(self) -> Act | None:
+        """The person's version that counts."""
+        return self.edits[-1] if self.edits else None
+
+    @property
+    def merged_with(self) -> int | None:
+        """The draft that the person's version has parts of."""
+        return self.edited.other_draft_id if self.edited is not None else None
 
     @property
     def shown(self) -> str:
@@ -40,6 +52,10 @@ class TurnView:
     kept: str | None = None
     """The accepted text; None while the person is still choosing."""
     put_aside: bool = False
+    hints: tuple[str, ...] = ()
+    """What these drafts were asked to do differently."""
+    unsaved_merge: str = ""
+    """A merge that was left without saving it."""
 
     @property
     def picked(self) -> DraftView | None:
@@ -56,13 +72,20 @@ class TurnView:
             return "esc brings the drafts before back" if self.redone else "esc gives your prompt back"
         if editing:
             return "ctrl+s saves your version, esc leaves it for later"
-        return "enter keeps it, e edits it" if self.picked else "which draft is more like you?"
+        if self.picked:
+            return "enter keeps it, e edits it"
+        if self.unsaved_merge:
+            return "m goes on with your merge"
+        asked = f"asked for: {', '.join(self.hints)} · " if self.hints else ""
+        return f"{asked}which draft is more like you?"
 
     def about_kept(self) -> str:
         """How the kept text came about, in a few words."""
         if self.kept is None:
             return "nothing kept"
-        source = next((draft for draft in self.drafts if draft.picked), None)
+        source = self.picked
+        if source is not None and source.merged_with is not None:
+            return "kept, put together from both drafts"
         return "kept" if source is None or source.text == self.kept else f"kept, {diff_words(source.text, self.kept)}"
 
 
@@ -71,19 +94,25 @@ def place_of_edit(draft_id: int) -> str:
     return f"edit of draft {draft_id}"
 
 
+def place_of_merge(turn_id: int) -> str:
+    """Where the store keeps a merge that is being put together."""
+    return f"merge of turn {turn_id}"
+
+
 def read_turn(store: Store, turn: Turn) -> TurnView:
     """The turn's state from its drafts and from all acts in force."""
     all_acts = store.acts(turn.id)
     acts = in_force(all_acts)
     answer = next((act for act in reversed(acts) if act.is_answer), None)
+    decided = next((act for act in reversed(acts) if act.is_answer or act.is_merge), None)
     accepted = next((act for act in reversed(acts) if act.kind == "accept"), None)
     drafts = tuple(
         DraftView(
             draft.id,
             draft.text,
             draft.status,
-            edited=next((act for act in reversed(acts) if act.kind == "edit" and act.draft_id == draft.id), None),
-            picked=answer is not None and answer.kind == "pick" and answer.draft_id == draft.id,
+            edits=tuple(act for act in acts if act.kind == "edit" and act.draft_id == draft.id),
+            picked=decided is not None and decided.kind in ("pick", "edit") and decided.draft_id == draft.id,
             star=next((act for act in reversed(acts) if act.kind == "star" and act.draft_id == draft.id), None),
             unsaved_edit=store.unsaved(place_of_edit(draft.id)),
         )
@@ -95,6 +124,8 @@ def read_turn(store: Store, turn: Turn) -> TurnView:
         last_acts=_undone_together(acts, len(drafts)),
         kept=accepted.text if accepted else None,
         put_aside=answer is not None and answer.kind == "skip",
+        hints=tuple(hints(all_acts)),
+        unsaved_merge=store.unsaved(place_of_merge(turn.id)),
     )
 
 
@@ -111,5 +142,5 @@ def _undone_together(acts: list[Act], sides: int) -> tuple[Act, ...]:
 
 def read_conversation(store: Store, conversation_id: int) -> tuple[TurnView, ...]:
     """All turns but those put aside, oldest first."""
-    turns = (read_turn(store, turn) for turn in store.turns(conversation_id))
+    turns = (read_turn(store, turn) for turn in store.thread(conversation_id))
     return tuple(turn for turn in turns if not turn.put_aside)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import core.store
+import core.database
 from core.store import Store
 from tests.app.conftest import Result
 from tests.hooked_decoder import HookedDecoder
@@ -46,7 +46,7 @@ def test_a_newer_database_is_one_clear_line(penpal: Run, penpal_home: Path) -> N
 
 
 def test_a_locked_database_is_one_clear_line(penpal: Run, penpal_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core.store, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(core.database, "BUSY_TIMEOUT_S", 0.05)
     Store(penpal_home / "penpal.db").close()
     with sqlite3.connect(penpal_home / "penpal.db") as other:
         other.execute("BEGIN EXCLUSIVE")

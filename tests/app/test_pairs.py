@@ -115,7 +115,7 @@ def test_the_order_is_that_of_the_answers_when_the_clock_went_backwards(
     penpal: Run, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for day in ("2026-11-20", "2026-11-18", "2026-11-19"):
-        monkeypatch.setattr("core.store.now_utc", lambda day=day: f"{day}T10:00:00.000+00:00")
+        monkeypatch.setattr("core.database.now_utc", lambda day=day: f"{day}T10:00:00.000+00:00")
         answer(store, f"Thing of {day}")
     rows = penpal("pairs", "list", "--json").json
     assert [(row["act_id"], row["created_utc"][:10]) for row in rows] == [

@@ -387,7 +387,7 @@ def keys_of_all_texts(store: Store) -> list[str]:
 def test_a_clock_that_went_backwards(penpal: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     picks(store, 12)
     first = penpal("personalize", "--no-drafts", "--json").json
-    monkeypatch.setattr("core.store.now_utc", lambda: "2020-01-01T00:00:00.000+00:00")
+    monkeypatch.setattr("core.database.now_utc", lambda: "2020-01-01T00:00:00.000+00:00")
     monkeypatch.setattr("app.learning.now_utc", lambda: "2020-01-01T00:00:00.000+00:00")
     for number in range(6):
         answer(store, f"Later thing {number}")

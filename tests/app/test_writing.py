@@ -37,6 +37,11 @@ def test_a_piped_text_may_be_the_whole_prompt(penpal: Run, decoder: HookedDecode
     assert decoder.asked[0][0][0].content == "Say hello."
 
 
+def test_a_piped_binary_file_is_one_clear_line(penpal: Run) -> None:
+    found = penpal("write", "Reply.", piped="GIF89a\0\0")
+    assert found == Result(2, "", "penpal: What was piped in is not text but a binary file.\n")
+
+
 @pytest.mark.parametrize("piped", [None, "", " \n"])
 def test_an_empty_prompt_is_one_clear_line(penpal: Run, piped: str | None, penpal_home: Path) -> None:
     assert penpal("write", "  ", piped=piped) == Result(
@@ -93,8 +98,8 @@ def test_a_context_with_odd_letters_is_one_clear_line(penpal: Run, command: tupl
 
 def test_chat_and_rate_hand_their_context_to_the_screen(penpal: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
-    monkeypatch.setattr("app.tui.run_chat", lambda penpal, *, context: seen.append(context))
-    monkeypatch.setattr("app.tui.run_rate", lambda penpal, prompts, *, context: seen.append(context))
+    monkeypatch.setattr("app.tui.run_chat", lambda penpal, attached, *, context: seen.append(context))
+    monkeypatch.setattr("app.tui.run_rate", lambda penpal, prompts, pairs, *, context, goal: seen.append(context))
     penpal("chat", "--context", "mail")
     penpal("rate", "--context", "review")
     assert seen == ["mail", "review"]
@@ -223,10 +228,10 @@ def test_chat_and_rate_without_a_terminal_say_what_to_do_instead(penpal: Run) ->
         assert "penpal write" in found.err
 
 
-def test_own_prompts_are_rated_once_there_are_enough(penpal: Run, store: Store) -> None:
+def test_own_prompts_are_rated_alone_once_there_are_enough(penpal: Run, store: Store) -> None:
     from app.cli.writing import _usual_prompts
 
-    assert "prompt 1" not in _usual_prompts(store)
+    assert len(_usual_prompts(store)) > 10
     for number in range(10):
         penpal("write", f"prompt {number}")
     assert _usual_prompts(store) == [f"prompt {number}" for number in reversed(range(10))]

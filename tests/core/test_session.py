@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -280,3 +282,31 @@ def test_without_middle_keeps_the_share_it_is_told() -> None:
 def test_a_conversation_is_titled_by_its_first_prompt(writer: Writer) -> None:
     writer.conversation("Write to\n my  landlord about the heating that has been broken since May", origin="chat")
     assert writer.store.conversations()[0].title == "Write to my landlord about the heating that has…"
+
+
+def test_a_long_conversation_keeps_its_start_for_several_turns(
+    writer: Writer, conversation: int, decoder: HookedDecoder
+) -> None:
+    """Whatever comes before the prompt has to be read anew when the start changes."""
+    decoder.room, starts = 40, []
+    for number in range(12):
+        keep(writer, conversation, f"ask{number}", "four words each time")
+        starts.append(decoder.asked[-1][0][0].content)
+    changes = sum(a != b for a, b in pairwise(starts))
+    assert 0 < changes <= 4
+
+
+def test_what_is_typed_is_read_ahead_after_the_texts_that_were_kept(
+    writer: Writer, conversation: int, decoder: HookedDecoder
+) -> None:
+    keep(writer, conversation, "one", "a b c")
+    waiting = writer.propose("two", conversation_id=conversation)
+    waiting.run()
+    assert writer.warm("thr", conversation_id=conversation, choice=(waiting.turn_id, "d e f"))
+    assert [message.content for message in decoder.warmed[-1]] == ["one", "a b c", "two", "d e f", "thr"]
+
+
+def test_nothing_is_read_ahead_of_a_text_that_is_too_long(writer: Writer, decoder: HookedDecoder) -> None:
+    decoder.room = 10
+    assert not writer.warm("word " * 12, conversation_id=None)
+    assert decoder.warmed == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-import core.store
+import core.database
 from core.errors import StoreError, UsageError
 from core.evidence import Repeats
 from core.migrations import migrations
@@ -161,7 +161,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(file: Path) -> Non
 
 
 def test_a_locked_database_is_said_to_be_locked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core.store, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(core.database, "BUSY_TIMEOUT_S", 0.05)
     store = Store(file)
     with sqlite3.connect(file) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from contextlib import suppress
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -11,30 +12,37 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, TextArea
 
+from app.attachments import Attachment
 from app.newest_run import fresh_run
-from app.tui.acts import keep, pick, save_edit, settle, star, undo
 from app.tui.app import PenPalApp
-from app.tui.autosave import Autosave
+from app.tui.beginnings import Beginnings
+from app.tui.choosing import Choosing
+from app.tui.conversations import Conversations
 from app.tui.draft_stream import DraftStream
+from app.tui.drafting import Drafting
+from app.tui.editing_outside import EditingOutside
+from app.tui.handing_out import HandingOut
 from app.tui.leaning import Leaning
-from app.tui.screens.too_long import TooLongScreen
+from app.tui.learning_here import LearningHere
+from app.tui.open_conversation import OpenConversation
+from app.tui.reading_ahead import ReadingAhead
 from app.tui.starting_place import starting_place
-from app.tui.turn_view import DraftView, TurnView, place_of_edit, read_conversation
+from app.tui.turn_view import TurnView
+from app.tui.typed_text import TypedText
 from app.tui.unsaved_texts import SAVE_EVERY_S, UnsavedTexts
-from app.tui.widgets.composer import Composer
+from app.tui.widgets.composer import OTHERWISE, PROMPT, Composer
 from app.tui.widgets.conversation_list import ConversationList
 from app.tui.widgets.desk import Desk
+from app.tui.widgets.draft_card import DraftCard
 from app.tui.widgets.draft_editor import DraftEditor
 from app.tui.widgets.draft_pair import DraftPair
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.thread import Thread
 from app.tui.widgets.title_bar import TitleBar
-from app.tui.wording import as_news, count_words, counted, in_words
-from core.errors import PromptTooLongError
-from core.evidence import lessons
-from core.recorder import Recorder
-from core.session import Proposal, Writer
+from app.tui.window import Window
+from app.tui.wording import as_news, in_words
+from core.session import Writer, title_of
 from core.store import Store
 
 LOOK_EVERY_S = 0.05
@@ -51,11 +59,32 @@ class ChatScreen(Screen[None]):
             "escape", "back", "stop", show=False, id="chat.back",
             tooltip="Stop writing, keep what is there; once more: take the prompt back",
         ),
+        Binding(
+            "ctrl+o", "edit_outside", "own editor", show=False, id="chat.edit-outside",
+            tooltip="Open the prompt or the draft in your own editor ($VISUAL, $EDITOR)",
+        ),
+        Binding(
+            "ctrl+f", "search", "search", show=False, id="chat.search", priority=True,
+            tooltip="Search everything that you asked, PenPal drafted, and you edited",
+        ),
+        Binding(
+            "ctrl+l", "learning", "learning", show=False, id="chat.learning",
+            tooltip="Learn nothing from this conversation, or learn from it again",
+        ),
+        Binding("f4", "morning", "questions", show=False, id="chat.morning", key_display="F4",
+                tooltip="Three short questions, the morning after PenPal found a better voice"),
         Binding("ctrl+n", "new", "new", show=False, id="chat.new", tooltip="Start a new conversation"),
         Binding(
             "ctrl+b", "sidebar", "list", show=False, id="chat.sidebar", tooltip="Show or hide the conversations"
         ),
+        Binding(
+            "ctrl+t", "start", "begin with", show=False, id="chat.start",
+            tooltip="Reply to a message, rewrite or continue a text",
+        ),
+        Binding("f5", "tour", "tour", show=False, id="chat.tour", key_display="F5", tooltip="Be shown around"),
     ]  # fmt: skip
+
+    AUTO_FOCUS = "Composer"
 
     app = getters.app(PenPalApp)
     desk = getters.query_one(Desk)
@@ -67,18 +96,26 @@ class ChatScreen(Screen[None]):
     news = getters.query_one("#news", Notice)
     sidebar = getters.query_one(ConversationList)
 
-    def __init__(self, store: Store, *, context: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        context: str | None = None,
+        attached: Sequence[Attachment] = (),
+        welcome: bool = False,
+    ) -> None:
+        """`attached` goes below the first prompt; `welcome`: whoever is here for the first time is shown around."""
         super().__init__()
-        self.store, self.recorder, self.context = store, Recorder(store), context
-        self.unsaved = UnsavedTexts(store)
-        self.conversation_id: int | None = None
-        self.turns: tuple[TurnView, ...] = ()
-        self.stream: DraftStream | None = None
-        self.pending = ""
-        """A prompt that was sent and is not stored yet."""
-        self._sent = ""
-        self._stopped = False
-        self._in_order = asyncio.Lock()
+        self.store = store
+        self.conversation = OpenConversation(store)
+        self.drafting = Drafting(self, context=context)
+        self.choosing = Choosing(self)
+        self.conversations = Conversations(self)
+        self.handing_out = HandingOut(self)
+        self.editing_outside = EditingOutside(self)
+        self.reading_ahead = ReadingAhead(self)
+        self.learning_here = LearningHere(self)
+        self.beginnings = Beginnings(self, attached, welcome=welcome)
 
     def compose(self) -> ComposeResult:
         yield TitleBar()
@@ -87,326 +124,192 @@ class ChatScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     async def on_mount(self) -> None:
-        self.autosave = Autosave(self.unsaved, self.notice.say)
+        self.window = Window(self.app.penpal.home, self.store)
+        self.typed = TypedText(self.conversation, self.composer, self.window, complain=self.notice.say)
         self.leaning = Leaning(self.store, self.app.learn_now, mention=self.status.mention, complain=self.news.say)
-        self.set_interval(LOOK_EVERY_S, self._look)
+        self.set_interval(LOOK_EVERY_S, self.drafting.look)
         self.set_interval(SAVE_EVERY_S, self._save_soon)
-        await self._open(starting_place(self.store))
+        await self._open(starting_place(self.store, self.window))
         if (run := fresh_run(self.store)) is not None:
             self.news.say(as_news(run))
+        elif not self.window.alone:
+            self.news.say("PenPal is open in another window too. Both work, and each keeps what is typed in it.")
         self.run_worker(self._load(), name="load the backbone")
+        await self.beginnings.begin()
+
+    async def on_screen_resume(self) -> None:
+        await self.learning_here.come_back()
 
     def on_unmount(self) -> None:
         self.leaning.stop()
-        if self.stream is not None:
-            self.stream.stop()
+        self.reading_ahead.stop()
+        self.beginnings.stop()
+        self.drafting.stop()
+        self.window.close()
+
+    # --- what is true now -------------------------------------------------------------------------------------
+
+    @property
+    def conversation_id(self) -> int | None:
+        return self.conversation.id
+
+    @property
+    def turns(self) -> tuple[TurnView, ...]:
+        return self.conversation.turns
 
     @property
     def turn(self) -> TurnView | None:
-        return self.turns[-1] if self.turns else None
+        return self.conversation.turn
 
     @property
     def waiting(self) -> TurnView | None:
         """The turn that waits for a choice."""
-        return self.turn if self.turn is not None and self.turn.kept is None and self.turn.drafts else None
+        return self.conversation.waiting
 
-    # --- sending and writing ----------------------------------------------------------------------------------
+    @property
+    def stream(self) -> DraftStream | None:
+        """The drafts that are being written."""
+        return self.drafting.stream
+
+    @property
+    def unsaved(self) -> UnsavedTexts:
+        return self.typed.unsaved
+
+    # --- what the person asks for -----------------------------------------------------------------------------
 
     @on(Composer.Sent)
     def send(self, event: Composer.Sent) -> None:
-        if not event.prompt.strip():
-            self.notice.say("There is nothing to write about yet: type what you want first.")
-        elif self.stream is not None:
-            self.notice.say("PenPal is still writing: Esc stops it. Your text stays here.")
-        else:
-            self.composer.replace_text("")
-            self._write_prompt(event.prompt)
-
-    def _write_prompt(self, prompt: str, *, cut: bool = False) -> None:
-        self.pending = self._sent = prompt
-
-        async def prepare(writer: Writer) -> Callable[[], Proposal]:
-            await self._settle()
-            self.turns = await self._read_turns()
-            self.pair.show(None)
-            await self.thread.show(self.turns, pending=prompt)
-            conversation_id = await self._need_conversation(writer, prompt)
-            return lambda: writer.propose(prompt, conversation_id=conversation_id, cut=cut, context=self.context)
-
-        self._write(prepare)
-
-    def _write_again(self, turn: TurnView) -> None:
-        async def prepare(writer: Writer) -> Callable[[], Proposal]:
-            return lambda: writer.propose_again(turn.turn.id)  # teaches once another draft is kept
-
-        self._write(prepare)
-
-    def _write(self, prepare: Callable[[Writer], Awaitable[Callable[[], Proposal]]]) -> None:
-        self.notice.clear()
-        self.news.clear()
-        self._stopped = False
-        self.stream = DraftStream()
-        self.run_worker(self._writing(self.stream, prepare), name="write drafts", group="write")
-
-    async def _writing(
-        self, stream: DraftStream, prepare: Callable[[Writer], Awaitable[Callable[[], Proposal]]]
-    ) -> None:
-        try:
-            if self.pending:
-                await self.thread.show(self.turns, pending=self.pending)
-            writer = await self.app.writer()
-            if self.stream is not stream:
-                return  # taken back while the backbone was loading
-            async with self._in_order:
-                propose = await prepare(writer)
-            await self.leaning.caught_up()
-            await asyncio.to_thread(stream.run, propose)
-            if self.stream is not stream and (turn_id := stream.look().turn_id) is not None:
-                self.recorder.judge(turn_id, "skip")  # taken back just while it was being stored; teaches nothing
-        except PromptTooLongError as error:
-            self.app.push_screen(TooLongScreen(error), self._answer_too_long)
-        except Exception as error:
-            self.notice.say(in_words(error))
-        if self.stream is stream:
-            await self._written(stream)
-
-    async def _written(self, stream: DraftStream) -> None:
-        """The decoder has ended: shows what is stored, and lets the person choose."""
-        stored = self._note_stored(stream)
-        self.stream = None
-        self._stopped = stream.stopped and stored
-        await self._refresh()
-        if not stored and not isinstance(self.app.screen, TooLongScreen):
-            self._give_back(self.pending)
-        if stored and self.waiting and not self.composer.text:
-            self.pair.focus_draft(0)
-
-    def _answer_too_long(self, cut: bool | None) -> None:
-        prompt, self.pending = self.pending, ""
-        if cut:
-            self._write_prompt(prompt, cut=True)
-        else:
-            self._give_back(prompt)
-
-    def _look(self) -> None:
-        """Shows how far the decoder is."""
-        stream = self.stream
-        if stream is None:
-            return
-        view = stream.look()
-        if view.turn_id is None:
-            phase = "reading the prompt" if self.app.loaded else "loading the backbone"
-            self.status.show(phase, busy=True, hint="esc takes the prompt back")
-            return
-        self._note_stored(stream)
-        self.pair.show_stream(view)
-        self.status.show("stopping" if stream.stopped else view.phase, busy=True, hint="esc stops")
-
-    def _note_stored(self, stream: DraftStream) -> bool:
-        """Once the turn is stored, its prompt need not be kept as unsaved text any more."""
-        stored = stream.look().turn_id is not None
-        if stored and self.pending:
-            self.pending = ""
-            self._note_composer()
-        return stored
-
-    async def _settle(self) -> None:
-        """Keeps what the person chose in the turn before, edited or picked, so that going on loses nothing."""
-        turn, card = self.waiting, self.pair.editing
-        draft = card.view if card is not None else turn.picked if turn is not None else None
-        if turn is None or draft is None:
-            return
-        text = card.editor.text if card is not None and card.editor is not None else draft.shown
-        await self._record(turn, lambda recorder: settle(recorder, draft, text))
-        self.unsaved.changed(place_of_edit(draft.id), "")
-        if card is not None:
-            await card.close_editor()
-
-    async def _need_conversation(self, writer: Writer, prompt: str) -> int:
-        if self.conversation_id is None:
-            self.unsaved.changed(self._composer_place, "")
-            self.conversation_id = await asyncio.to_thread(writer.conversation, prompt, origin="chat")
-            self._note_composer()
-            await self._show_conversations()
-        return self.conversation_id
-
-    # --- choosing ---------------------------------------------------------------------------------------------
+        self.drafting.send(event.prompt)
 
     @on(DraftPair.Wished)
     def act_on_draft(self, event: DraftPair.Wished) -> None:
-        turn = self.waiting
-        if turn is None or event.side >= len(turn.drafts) or self.stream is not None:
-            return
-        self.notice.clear()
-        side = event.side
-        match event.wish:
-            case "pick":
-                self._act(lambda recorder: pick(recorder, self._draft(side)), then=lambda: self.pair.focus_draft(side))
-            case "edit":
-                self._act(lambda recorder: pick(recorder, self._draft(side)), then=lambda: self._open_editor(side))
-            case "keep":
-                self._act(lambda recorder: keep(recorder, self._draft(side)), then=self.composer.focus)
-            case "star":
-                self._act(lambda recorder: star(recorder, self._draft(side)))
-            case "undo":
-                self.undo()
-            case "redo":
-                self._write_again(turn)
-            case "copy":
-                self._copy(turn.drafts[side].shown)
+        self.choosing.fulfil(event.wish, event.side)
 
     @on(Thread.UndoWished)
     def undo(self) -> None:
-        """Takes the last act of the last turn back; a kept draft comes back for another choice."""
-        turn = self.turn
-        if turn is None or not turn.last_acts:
-            self.notice.say("There is nothing to take back here.")
-            return
-        kinds = {act.kind for act in turn.last_acts}
-        said = f"Taken back: {kinds.pop()}."
-        self._act(lambda recorder: undo(recorder, self.turn), then=lambda: self._after_undo(said))
-
-    def _after_undo(self, said: str) -> None:
-        self.notify(said, timeout=2)
-        if self.waiting:
-            self.pair.focus_draft()
+        self.choosing.undo()
 
     @on(Thread.CopyWished)
-    def copy_last_kept(self) -> None:
-        kept = [turn.kept for turn in self.turns if turn.kept]
-        if kept:
-            self._copy(kept[-1])
+    def copy_kept(self, event: Thread.CopyWished) -> None:
+        self.handing_out.copy(event.text)
+
+    @on(Thread.SaveWished)
+    def save_kept(self, event: Thread.SaveWished) -> None:
+        self.handing_out.save(event.text)
 
     @on(DraftEditor.Saved)
     def save_edited(self, event: DraftEditor.Saved) -> None:
-        card = self.pair.editing
-        if self.waiting is None or card is None or card.view is None:
-            return
-        draft = card.view
-
-        async def close() -> None:
-            self.unsaved.changed(place_of_edit(draft.id), "")
-            await asyncio.to_thread(self.unsaved.save)
-            await card.close_editor()
-
-        self._act(lambda recorder: save_edit(recorder, draft, event.text), first=close, then=lambda: card.focus())
+        self.choosing.save_edit(event.text)
 
     @on(DraftEditor.Left)
     def leave_edit(self, event: DraftEditor.Left) -> None:
+        self.choosing.leave_edit(event.text)
+
+    @on(DraftCard.ChangesChosen)
+    def choose_changes(self, event: DraftCard.ChangesChosen) -> None:
+        self.choosing.choose_changes(event.card, event.text)
+
+    async def action_edit_outside(self) -> None:
+        await self.editing_outside.start()
+
+    @on(TextArea.Changed)
+    def note_typing(self, event: TextArea.Changed) -> None:
         card = self.pair.editing
-        if card is None or card.view is None:
-            return
-        changed = event.text.rstrip() != card.view.shown.rstrip()
-        self.unsaved.changed(place_of_edit(card.view.id), event.text if changed else "")
-        self._act(lambda recorder: self.unsaved.save(), first=card.close_editor, then=card.focus)
+        if event.text_area is self.composer:
+            self.typed.note_composer()
+            self.reading_ahead.soon()
+        elif card is not None and card.view is not None and event.text_area is card.editor:
+            self.typed.note_edit(card.view, event.text_area.text)
 
-    def _open_editor(self, side: int) -> None:
-        draft = self._draft(side)
-        self.pair.cards[side].open_editor(self.unsaved.read(place_of_edit(draft.id)) or draft.shown)
-        self.pair.refresh_bindings()
-        self._show_ready()
+    @on(OptionList.OptionSelected)
+    async def open_selected(self, event: OptionList.OptionSelected) -> None:
+        self.desk.remove_class("-sidebar-open")  # on a narrow screen it covers the thread
+        await self.switch_to(int(event.option.id or 0))
 
-    def _draft(self, side: int) -> DraftView:
-        assert self.turn is not None
-        return self.turn.drafts[side]
+    @on(ConversationList.Wished)
+    def act_on_conversation(self, event: ConversationList.Wished) -> None:
+        self.conversations.fulfil(event.wish, event.conversation_id)
 
-    def _copy(self, text: str) -> None:
-        self.app.copy_to_clipboard(text)
-        self.notify(f"Copied {count_words(text)}.", timeout=2)
-
-    def _act(
-        self,
-        act: Callable[[Recorder], object],
-        *,
-        first: Callable[[], Awaitable[None]] | None = None,
-        then: Callable[[], object] = lambda: None,
-    ) -> None:
-        """Records an act in a thread, after all acts before it, then shows the turn as it is now."""
-
-        async def acting() -> None:
-            async with self._in_order:
-                try:
-                    await self._record(self.turn, act)
-                    if first is not None:
-                        await first()
-                    await self._refresh()
-                    then()
-                except Exception as error:
-                    self.notice.say(in_words(error))
-
-        self.run_worker(acting(), name="record an act", group="record")
-
-    async def _record(self, turn: TurnView | None, act: Callable[[Recorder], object]) -> None:
-        """Records an act in a thread, and lets the next drafts lean on what the turn says then."""
-        await asyncio.to_thread(act, self.recorder)
-        self.news.clear()
+    @on(Thread.BranchWished)
+    def branch_off(self, event: Thread.BranchWished) -> None:
+        turn = next((turn for turn in self.turns if turn.turn.id == event.turn_id), None)
         if turn is not None:
-            self.leaning.learn(turn.turn.id)
+            self.conversations.branch_off(turn)
 
-    # --- going back, conversations, panes ---------------------------------------------------------------------
+    @on(Thread.OriginWished)
+    def open_origin(self) -> None:
+        self.conversations.open_origin()
+
+    def action_search(self) -> None:
+        self.conversations.search()
 
     async def action_back(self) -> None:
         """Esc: stops; the second time it takes the turn back; else it goes between composer and drafts."""
         self.notice.clear()
-        if self.stream is not None and self.pending:
-            self.stream.stop()
-            self.stream = None
-            self._give_back(self.pending)
-            await self._refresh()
-        elif self.stream is not None:
-            self.stream.stop()
-        elif self._stopped and self.waiting:
-            self._stopped = False
-            self._take_back(self.waiting)
+        if await self.drafting.stop_or_take_back():
+            return
+        if self.conversation.is_unsent_branch:
+            await self.conversations.leave_unsent_branch()
         elif self.composer.has_focus:
             self.desk.focus_pane("drafts")
         else:
             self.composer.focus()
 
-    def _take_back(self, turn: TurnView) -> None:
-        if turn.redone:
-            self._act(lambda recorder: undo(recorder, turn), then=self.pair.focus_draft)
-        else:
-            self._act(lambda recorder: recorder.judge(turn.turn.id, "skip"), then=lambda: self._give_back(self._sent))
+    async def action_learning(self) -> None:
+        await self.learning_here.toggle()
 
-    def _give_back(self, prompt: str) -> None:
-        self.pending = ""
-        typed = self.composer.text
-        self.composer.replace_text(f"{prompt}\n\n{typed}" if typed.strip() else prompt)
-        self.composer.focus()
+    async def action_morning(self) -> None:
+        await self.learning_here.ask_questions()
 
     async def action_new(self) -> None:
-        await self._switch(None)
+        await self.switch_to(None)
 
-    @on(OptionList.OptionSelected)
-    async def open_selected(self, event: OptionList.OptionSelected) -> None:
-        self.desk.remove_class("-sidebar-open")  # on a narrow screen it covers the thread
-        await self._switch(int(event.option.id or 0))
+    def action_start(self) -> None:
+        self.beginnings.offer()
 
-    async def _switch(self, conversation_id: int | None) -> None:
+    def action_tour(self) -> None:
+        self.beginnings.show_tour()
+
+    def action_sidebar(self) -> None:
+        self.desk.toggle_sidebar()
+
+    # --- between conversations --------------------------------------------------------------------------------
+
+    async def switch_to(self, conversation_id: int | None) -> bool:
+        """Opens another conversation, None a new one. False while drafts are being written, which it says."""
         if self.stream is not None:
             self.notice.say("PenPal is still writing: Esc stops it, then you can go elsewhere.")
-            return
-        self._note_composer()
+            return False
+        self.typed.note_composer()
         await self._open(conversation_id)
+        return True
 
     async def _open(self, conversation_id: int | None) -> None:
-        self._stopped = False
         self.notice.clear()
         if (card := self.pair.editing) is not None:
             await card.close_editor()
-        self.conversation_id = conversation_id
-        self._sent = ""
-        self.composer.replace_text(self.unsaved.read(self._composer_place))
-        await self._refresh()
-        await self._show_conversations()
+        self.conversation.id = conversation_id
+        self.drafting.forget_sent()
+        self.composer.replace_text(self.typed.composer_text())
+        await self.refresh_turns()
+        await self.show_conversations()
         if self.waiting and not self.composer.text:
             self.pair.focus_draft()
         else:
             self.composer.focus()
 
-    def action_sidebar(self) -> None:
-        self.desk.toggle_sidebar()
+    async def need_conversation(self, writer: Writer, prompt: str) -> int:
+        """The open conversation; the first prompt makes one."""
+        if self.conversation.id is None:
+            made = await asyncio.to_thread(writer.conversation, prompt, origin="chat")
+            self.typed.forget_composer()  # no sooner: until here, keys are noted for a new conversation
+            self.conversation.id = made
+            self.learning_here.note_new(self.conversation.id)
+            self.typed.note_composer()
+            await self.conversation.read()
+        elif self.conversation.is_unsent_branch:
+            await asyncio.to_thread(self.store.rename_conversation, self.conversation.id, title_of(prompt))
+        return self.conversation.id
 
     # --- showing ----------------------------------------------------------------------------------------------
 
@@ -419,77 +322,55 @@ class ChatScreen(Screen[None]):
             self.notice.say(in_words(error))
             self.status.show("not ready", hint="sending a prompt tries again")
         else:
-            await self._show_voice()
+            await self.learning_here.show_standing()
             if self.stream is None:
                 self.status.show("ready")
+            self.reading_ahead.soon()
+            await self.learning_here.begin()
+            with suppress(Exception):  # the first answer tries again, and says what is wrong
+                await self.app.ready_to_learn()
 
-    async def _read_turns(self) -> tuple[TurnView, ...]:
-        if self.conversation_id is None:
-            return ()
-        return await asyncio.to_thread(read_conversation, self.store, self.conversation_id)
-
-    async def _refresh(self) -> None:
+    async def refresh_turns(self) -> None:
         """Shows the conversation as the store has it now."""
-        self.turns = await self._read_turns()
-        await self.thread.show(self.turns, pending=self.pending)
+        await self.conversation.read()
+        about = self.conversation.about
+        is_branch = about is not None and about.branch_of is not None
+        await self.thread.show(self.turns, pending=self.conversation.pending, is_branch=is_branch)
+        self.composer.border_title = OTHERWISE if self.conversation.is_unsent_branch else PROMPT
+        if self.turn is not None and not self.sidebar.lists(self.turn.turn.conversation_id):
+            await self.show_conversations()  # the first prompt of a branch lists it
         if self.stream is None:
             self.pair.show(self.waiting)
         if self.stream is None and self.app.loaded:
-            self._show_ready()
-            await self._show_voice()
+            self.show_ready()
+            await self.learning_here.show_standing()
+            self.reading_ahead.soon()
 
-    def _show_ready(self) -> None:
-        editing = self.pair.editing is not None
-        hint = self.waiting.hint(stopped=self._stopped, editing=editing) if self.waiting is not None else ""
-        self.status.show("stopped" if self._stopped else "ready", hint=hint)
+    def show_ready(self) -> None:
+        """Says that it is the person's turn, and what they can do."""
+        editing, stopped = self.pair.editing is not None, self.drafting.stopped
+        hint = self.waiting.hint(stopped=stopped, editing=editing) if self.waiting is not None else ""
+        self.status.show("stopped" if stopped else "ready", hint=hint)
 
-    async def _show_voice(self) -> None:
-        writer = await self.app.writer()
-        evidence = await asyncio.to_thread(self.store.evidence, backbone_id=writer.decoder.backbone_id)
-        voice = f"your voice {writer.voice.encoder_id[:8]}" if writer.voice.encoder_id else "generic voice"
-        self.query_one(TitleBar).show_side_note(f"{voice} · {counted(lessons(evidence), 'pair')}")
-        self.query_one("#latents-off", Notice).say(
-            f"Drafts are generic for now: {self.app.penpal.latents_off}" if self.app.penpal.latents_off else ""
-        )
-
-    async def _show_conversations(self) -> None:
+    async def show_conversations(self, *, cursor: int | None = None) -> None:
+        """Lists the conversations with the cursor on one of them, else on the open one, and says which one is open."""
         conversations = await asyncio.to_thread(self.store.conversations, origin="chat")
-        self.sidebar.show(conversations, current=self.conversation_id)
-        title = next((c.title for c in conversations if c.id == self.conversation_id), "new conversation")
-        self.query_one(TitleBar).show_title(title)
+        self.sidebar.show(conversations, cursor=self.conversation.id if cursor is None else cursor)
+        about = self.conversation.about
+        self.query_one(TitleBar).show_title(about.title if about is not None else "new conversation")
+        self.learning_here.show_badge()
 
-    # --- text that is being typed -----------------------------------------------------------------------------
-
-    @property
-    def _composer_place(self) -> str:
-        return "composer" if self.conversation_id is None else f"composer of conversation {self.conversation_id}"
-
-    def _note_composer(self) -> None:
-        texts = [text for text in (self.pending, self.composer.text) if text.strip()]
-        self.unsaved.changed(self._composer_place, "\n\n".join(texts))
-
-    @on(TextArea.Changed)
-    def note_typing(self, event: TextArea.Changed) -> None:
-        card = self.pair.editing
-        if event.text_area is self.composer:
-            self._note_composer()
-        elif card is not None and card.view is not None and event.text_area is card.editor:
-            changed = event.text_area.text != card.view.shown
-            self.unsaved.changed(place_of_edit(card.view.id), event.text_area.text if changed else "")
+    # --- leaving ----------------------------------------------------------------------------------------------
 
     def _save_soon(self) -> None:
-        if self.unsaved.dirty and not any(w.group == "save" and w.is_running for w in self.workers):
-            self.run_worker(self.autosave.save(), name="save what was typed", group="save")
+        if self.typed.dirty and not any(w.group == "save" and w.is_running for w in self.workers):
+            self.run_worker(self.typed.save(), name="save what was typed", group="save")
 
     async def leave(self) -> bool:
         """Stops the decoder, waits until its last words are stored, and saves what was typed."""
-        if self.stream is not None:
-            self.stream.stop()
-            if self.stream.look().turn_id is not None:
-                await asyncio.to_thread(self.stream.ended.wait)
-        async with self._in_order:
-            self._note_composer()
-            left = await self.autosave.save_before_leaving()
+        await self.drafting.stop_and_wait()
+        async with self.conversation.in_order:
+            left = await self.typed.save_before_leaving()
         if left:
             self.workers.cancel_node(self)  # or one of them would look for widgets that are gone
         return left

@@ -1,4 +1,4 @@
-"""The prompt does not fit: cut its middle, or go back and shorten it."""
+"""A prompt or a paste does not fit: cut its middle, or go back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
-
-from core.errors import PromptTooLongError
 
 
 class TooLongScreen(ModalScreen[bool]):
@@ -20,18 +18,18 @@ class TooLongScreen(ModalScreen[bool]):
         Binding("left,right", "app.focus_next", show=False, id="too-long.other", tooltip="Go to the other button"),
     ]
 
-    def __init__(self, error: PromptTooLongError) -> None:
+    def __init__(self, fits: float, *, back: str) -> None:
+        """`fits`: the share that PenPal can read at once. `back`: what is true when the person goes back."""
         super().__init__()
-        self._error = error
+        self._fits, self._back = fits, back
 
     def compose(self) -> ComposeResult:
-        fits = self._error.room_tokens / self._error.tokens
+        share = f"about {self._fits:.0%}" if self._fits >= 0.01 else "less than 1%"
         with Vertical(id="too-long") as box:
-            box.border_title = "the prompt is too long"
+            box.border_title = "the text is too long"
             yield Static(
-                f"It has {self._error.tokens} tokens and {self._error.room_tokens} fit, about {fits:.0%} of it. "
-                "PenPal can cut the middle out and read its start and its end, or you go back and shorten it. "
-                "Your text is kept either way.",
+                f"PenPal can read {share} of it at once. It can cut the middle out and take the start and the end. "
+                f"Or you go back: {self._back}.",
                 markup=False,
             )
             with Horizontal():

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from textual import events
 from textual.binding import Binding
 from textual.message import Message
-from textual.widgets import TextArea
 
+from app.tui.widgets.keys_in_order import acted_at_once
+from app.tui.widgets.writing_area import WritingArea
 from app.tui.wording import count_words
 
+PROMPT = "your prompt"
+OTHERWISE = "your prompt, said differently · esc goes back to the original"
 
-class Composer(TextArea):
+
+class Composer(WritingArea):
     """A text area that grows with its text."""
 
     HELP_TITLE = "In the prompt"
@@ -36,7 +40,9 @@ class Composer(TextArea):
             key_display="^b",
             tooltip="Show or hide the conversations",
         ),
-        Binding("f2", "app.report", "report", id="app.report", key_display="F2", tooltip="Read what PenPal learned"),
+        Binding(
+            "f2", "app.learning", "learned", id="app.learning", key_display="F2", tooltip="What PenPal has learned"
+        ),
     ]
 
     @dataclass
@@ -47,11 +53,13 @@ class Composer(TextArea):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, placeholder="What would you like to write?", highlight_cursor_line=False, compact=True)
-        self.border_title = "your prompt"
+        self.border_title = PROMPT
 
     async def _on_key(self, event: events.Key) -> None:
-        # TextArea takes Enter as a new line before bindings are asked; here the binding has the word.
-        if event.key in ("enter", "ctrl+j", "shift+enter"):
+        if await acted_at_once(self, event):
+            return
+        # TextArea takes Enter as a new line before bindings are asked; here a binding has the word, if there is one.
+        if event.key in ("enter", "shift+enter") and event.key in self.screen.active_bindings:
             event.prevent_default()
         else:
             await super()._on_key(event)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from textual.binding import Binding
+from textual.geometry import Region
 from textual.message import Message
-from textual.widgets import TextArea
+from textual.strip import Strip
+from textual.widgets.text_area import Document
+
+from app.tui.widgets.writing_area import WritingArea
 
 
-class DraftEditor(TextArea):
+class DraftEditor(WritingArea):
     """The draft's text, open for editing in the draft's place."""
 
     HELP_TITLE = "While editing"
@@ -32,6 +36,22 @@ class DraftEditor(TextArea):
 
     def __init__(self, text: str) -> None:
         super().__init__(text, highlight_cursor_line=False, compact=True)
+
+    @property
+    def cursor_index(self) -> int:
+        """The cursor as an offset in the text."""
+        assert isinstance(self.document, Document)
+        return self.document.get_index_from_location(self.cursor_location)
+
+    def replace_all(self, text: str, cursor: int) -> None:
+        """Puts another text in, as an edit that can be undone, with the cursor at an offset of it."""
+        self.replace(text, self.document.start, self.document.end)
+        assert isinstance(self.document, Document)
+        self.move_cursor(self.document.get_location_from_index(cursor))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Textual may draw a widget once more just after it was removed, when a TextArea has lost its styles."""
+        return super().render_lines(crop) if self.is_attached else [Strip.blank(crop.width)] * crop.height
 
     def action_save(self) -> None:
         self.post_message(self.Saved(self.text))

@@ -14,7 +14,7 @@ from app.tui.draft_stream import StreamView
 from app.tui.turn_view import TurnView
 from app.tui.widgets.draft_card import DraftCard
 
-Wish = Literal["pick", "edit", "keep", "redo", "star", "undo", "copy"]
+Wish = Literal["pick", "edit", "keep", "redo", "hint", "merge", "changes", "star", "undo", "copy", "save"]
 
 
 class DraftPair(Container):
@@ -32,9 +32,22 @@ class DraftPair(Container):
             tooltip="Keep the picked draft: it goes into the thread",
         ),
         Binding("r", "wish('redo')", "redo", id="drafts.redo", tooltip="Neither: write two new drafts"),
-        Binding("s", "wish('star')", "star", id="drafts.star", tooltip="Star this draft, or take its star away"),
-        Binding("u", "wish('undo')", "undo", id="drafts.undo", tooltip="Take the last act back"),
-        Binding("y", "wish('copy')", "copy", id="drafts.copy", tooltip="Copy this draft"),
+        Binding(
+            "R", "wish('hint')", "redo with a hint", show=False, id="drafts.hint",
+            tooltip="Write two new drafts, and say what should be different",
+        ),
+        Binding(
+            "m", "wish('merge')", "merge", show=False, id="drafts.merge",
+            tooltip="Put one text together out of both drafts",
+        ),
+        Binding(
+            "d", "wish('changes')", "what changed", show=False, id="drafts.changes",
+            tooltip="Show what you changed in this draft, change by change",
+        ),
+        Binding("s", "wish('star')", "star", show=False, id="drafts.star", tooltip="Star it, or take its star away"),
+        Binding("u", "wish('undo')", "undo", show=False, id="drafts.undo", tooltip="Take the last act back"),
+        Binding("y", "wish('copy')", "copy", show=False, id="drafts.copy", tooltip="Copy this draft"),
+        Binding("w", "wish('save')", "save", show=False, id="drafts.save", tooltip="Save this draft to a file"),
     ]  # fmt: skip
 
     @dataclass
@@ -84,7 +97,7 @@ class DraftPair(Container):
             for card, draft in zip(self.cards, turn.drafts, strict=False):
                 card.show(draft)
             for i, card in enumerate(self.cards):
-                card.display = i < len(turn.drafts)
+                card.set_class(i >= len(turn.drafts), "-absent")
         self._appear(waiting)
         self.refresh_bindings()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widgets import Static
@@ -12,7 +14,7 @@ MOMENT_S = 4.0
 
 
 class StatusLine(Static):
-    """The phase, with a turning sign while something goes on."""
+    """The phase; while something goes on with a turning sign and how long it has taken."""
 
     phase: reactive[str] = reactive("ready")
     busy: reactive[bool] = reactive(False)
@@ -25,6 +27,7 @@ class StatusLine(Static):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
         self._forgetting: Timer | None = None
+        self._busy_since = 0.0
 
     def on_mount(self) -> None:
         self.set_interval(0.15, self._turn)
@@ -43,9 +46,17 @@ class StatusLine(Static):
     def _forget(self) -> None:
         self.aside = ""
 
+    def watch_busy(self) -> None:
+        self._busy_since = time.monotonic()
+
+    @property
+    def _elapsed(self) -> str:
+        seconds = int(time.monotonic() - self._busy_since) if self.busy else 0
+        return f"{seconds // 60}:{seconds % 60:02} min" if seconds >= 60 else f"{seconds} s" if seconds else ""
+
     def render(self) -> str:
         sign = FRAMES[self._frame] if self.busy else "●"
-        return " · ".join(part for part in (f"{sign} {self.phase}", self.aside, self.hint) if part)
+        return " · ".join(part for part in (f"{sign} {self.phase}", self._elapsed, self.aside, self.hint) if part)
 
     def _turn(self) -> None:
         if self.busy:

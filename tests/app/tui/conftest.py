@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 import app.tui.screens.rate
+from app.pair_sources import PairSource, PromptSource
 from app.tui.app import PenPalApp
 from app.tui.screens.chat import ChatScreen
 from app.tui.screens.rate import Answer, RateScreen
@@ -96,6 +97,7 @@ class Chat:
         await until(
             lambda: self.screen.stream is None and self.screen.waiting and self.screen.turn.turn.prompt == prompt
         )
+        await until(lambda: all(w.is_finished for w in self.pilot.app.workers if w.group == "write"))
         await self.pilot.pause()
 
     def kinds(self) -> list[str]:
@@ -141,10 +143,15 @@ def open_rate(penpal: PenPal, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
     @asynccontextmanager
     async def opened(
-        prompts: Sequence[str] = ("First task.", "Second task."), context: str | None = None
+        prompts: Sequence[str] = ("First task.", "Second task."),
+        context: str | None = None,
+        *,
+        source: PairSource | None = None,
+        goal: int = 20,
+        size: tuple[int, int] = (120, 36),
     ) -> AsyncIterator[Rate]:
-        screen = RateScreen(penpal.store, prompts, context=context)
-        async with PenPalApp(penpal, screen).run_test(size=(120, 36)) as pilot:
+        screen = RateScreen(penpal.store, source or PromptSource(prompts, context=context), goal=goal)
+        async with PenPalApp(penpal, screen).run_test(size=size) as pilot:
             yield Rate(penpal, pilot, screen)
             await screen.leave()
 
