@@ -1,7 +1,7 @@
 """Ways to begin a text: from nothing, from a message to answer, from a text to rewrite or to continue.
 
 Each puts a prompt together from a wish and a pasted text. The wordings are those that the embedded backbone follows
-best (docs/experiments.md).
+as well as any (docs/experiments.md).
 """
 
 from __future__ import annotations

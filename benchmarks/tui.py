@@ -294,7 +294,7 @@ def start(home: Path, trials: int) -> list[Measured]:
         os.write(mine, "ß".encode())
         wait_for("ß".encode())
         typed.seconds.append(time.monotonic() - begun)
-        wait_for(b"ready")
+        wait_for("● ready".encode())
         ready.seconds.append(time.monotonic() - begun)
         os.write(mine, b"\x7f\x11")
         while process.poll() is None:

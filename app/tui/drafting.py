@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,9 +104,11 @@ class Drafting:
             # Drawing takes as long as reading the prompt, so the decoder does not wait for it.
             drawing = asyncio.create_task(self._show_sent(conversation.pending))
             await screen.leaning.caught_up()
+            gc.disable()  # or keys would wait for 100 ms and more, now and then, while drafts stream
             try:
                 await asyncio.to_thread(stream.run, propose)
             finally:
+                gc.enable()
                 await drawing
             screen.app.next_is_generic = False
             if self.stream is not stream and (turn_id := stream.look().turn_id) is not None:

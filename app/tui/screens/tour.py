@@ -81,6 +81,8 @@ class TourScreen(ModalScreen[bool]):
         yield Static("", id="tour-box", markup=False)
 
     def on_mount(self) -> None:
+        # The screen below is laid out anew in its own time, and what is pointed at moves with it.
+        self._about.screen_layout_refresh_signal.subscribe(self, lambda _: self._place())
         self._show()
 
     def on_resize(self) -> None:

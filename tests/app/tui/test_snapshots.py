@@ -141,7 +141,7 @@ async def editing(chat: Chat) -> None:
 async def kept(chat: Chat) -> None:
     await choosing(chat)
     await chat.press("a")
-    await until(lambda: chat.screen.waiting is None)
+    await until(lambda: chat.screen.waiting is None and chat.screen.composer.has_focus)
     chat.screen.composer.replace_text("Now a shorter one,\nfor a postcard.")
 
 
