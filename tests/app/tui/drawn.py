@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.segment import Segment
 from textual.app import App
 from textual.pilot import Pilot
-from textual.widgets import Input, TextArea
 
 SIZES = ((60, 24), (80, 24), (120, 36))
 THEMES = ("penpal-dark", "penpal-light")
@@ -35,8 +34,6 @@ async def drawn_at_all_sizes(pilot: Pilot[None]) -> str:
 
 async def _settled(pilot: Pilot[None]) -> tuple[str, str]:
     """What is drawn once nothing changes any more."""
-    for blinking in (*pilot.app.screen.query(TextArea), *pilot.app.screen.query(Input)):
-        blinking.cursor_blink = False
     drawings = [_drawn(pilot.app)]
     while drawings[-SETTLED:] != [drawings[-1]] * SETTLED:
         await pilot.pause(0.01)

@@ -57,7 +57,9 @@ def screen(snapshot: SnapshotAssertion) -> SnapshotAssertion:
 
 @pytest.fixture(autouse=True)
 def _nothing_by_chance(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The same day, the same dice."""
+    """The same day, the same dice, and cursors that do not blink."""
+    monkeypatch.setattr(TextArea, "_toggle_cursor_blink_visible", lambda self: None)
+    monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setattr(random, "SystemRandom", lambda: random.Random(0))
     monkeypatch.setattr(secrets, "randbelow", lambda limit: 0)
