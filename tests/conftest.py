@@ -13,12 +13,6 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `app`: two threads took ten times as long on busy cores
 
-# Workers of pytest-xdist have a core each: llama.cpp's threads spin while they wait, and two programs on the same two
-# cores would crawl.
-if (worker := os.environ.get("PYTEST_XDIST_WORKER", "")) and hasattr(os, "sched_setaffinity"):
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
-
 # A shell's background job ignores Ctrl-C and hands that on; the tests of Ctrl-C, and their subprocesses, need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

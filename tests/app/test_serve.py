@@ -252,7 +252,7 @@ def test_a_client_that_reads_slowly_holds_up_nobody(served: Served) -> None:
 
 
 def test_a_client_that_goes_away_stops_its_drafts(served: Served) -> None:
-    served.decoder.texts, served.decoder.before_token = ["word " * 5000], lambda number: time.sleep(0.01)
+    served.decoder.texts, served.decoder.before_token = ["word " * 300], lambda number: time.sleep(0.01)
     stream = served.client.chat.completions.create(model="penpal", messages=ASKED, stream=True)
     turn_id = int(next(iter(stream)).id.removeprefix("chatcmpl-"))
     stream.close()
