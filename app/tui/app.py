@@ -155,13 +155,19 @@ class PenPalApp(App[None]):
     def on_mount(self) -> None:
         """Takes a closed terminal or a kill as leaving, so that text on its way is kept."""
         self.theme_changed_signal.subscribe(self, self._remember_theme)
-        # Textual draws what changed; after a stop in the shell nothing of it is on the terminal any more.
-        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+        self.app_resume_signal.subscribe(self, lambda _: self._draw_anew())
         for name in ("SIGHUP", "SIGTERM"):
             if hasattr(signal, name):
                 asyncio.get_running_loop().add_signal_handler(
                     getattr(signal, name), lambda: asyncio.ensure_future(self._leave_at_once())
                 )
+
+    def _draw_anew(self) -> None:
+        """Draws everything: Textual draws what changed, and after a stop in the shell nothing is there any more."""
+        self.refresh(layout=True)
+        for screen in self.screen_stack:
+            for widget in screen.walk_children(with_self=True):
+                widget.refresh()
 
     async def writer(self) -> Writer:
         """The writer; the first call loads the backbone in a thread, and the screen goes on meanwhile.

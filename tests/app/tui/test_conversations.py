@@ -185,7 +185,7 @@ async def test_escape_leaves_a_branch_in_which_nothing_was_sent(open_chat: OpenC
         await chat.press("escape")
         assert chat.screen.conversation_id == origin
         assert listed(chat) == ["First."]
-        assert chat.penpal.store.unsaved_places() == []
+        await chat.until(lambda: chat.penpal.store.unsaved_places() == [])
 
 
 async def test_a_half_edited_prompt_of_a_branch_comes_back(open_chat: OpenChat) -> None:
@@ -229,7 +229,15 @@ async def test_only_a_branch_offers_its_original(open_chat: OpenChat) -> None:
 async def test_a_click_chooses_a_turn_and_keys_act_on_it(open_chat: OpenChat) -> None:
     async with open_chat() as chat:
         await talk(chat, "First.", "Second.")
-        await chat.pilot.click(chat.screen.query(".prompt").first())
+        prompt = chat.screen.query(".prompt").first()
+        places: list[object] = []
+
+        def stands_still() -> bool:
+            places.append(prompt.region)
+            return len(places) > 20 and len(set(places[-20:])) == 1
+
+        await chat.until(stands_still)
+        await chat.pilot.click(prompt)
         assert chat.screen.thread.chosen == chat.screen.turns[0].turn.id
         assert chat.screen.thread.has_focus
 
