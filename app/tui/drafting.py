@@ -137,11 +137,9 @@ class Drafting:
         self.stopped = stream.stopped and stored
         if self.stopped:
             screen.status.show("stopped")  # at once; what can be done now comes when the drafts are read
-        await screen.refresh_turns()
+        await screen.refresh_turns(choose=stored)
         if not stored and not isinstance(screen.app.screen, TooLongScreen):
             self.give_back(self._conversation.pending)
-        if stored and self._conversation.waiting and not screen.composer.text:
-            screen.pair.focus_draft(0)
 
     def _answer_too_long(self, cut: bool | None) -> None:
         prompt, self._conversation.pending = self._conversation.pending, ""

@@ -97,6 +97,7 @@ def test_plain_chat_in_a_terminal_edits_in_the_editor_and_keeps_what_is_half_typ
     terminal.wait_for("Your version is saved", within_s=60)
     terminal.type("a\n")
     terminal.wait_for("Kept.", within_s=60)
+    terminal.wait_for("What would you like to write?", within_s=60)  # before that, Ctrl-C drops what was typed
     terminal.type("half a thought")
     terminal.type("\x03")
     assert terminal.wait_for_end(within_s=60) == 130

@@ -330,8 +330,8 @@ class ChatScreen(Screen[None]):
             with suppress(Exception):  # the first answer tries again, and says what is wrong
                 await self.app.ready_to_learn()
 
-    async def refresh_turns(self) -> None:
-        """Shows the conversation as the store has it now."""
+    async def refresh_turns(self, *, choose: bool = False) -> None:
+        """Shows the conversation as the store has it now; `choose` goes to the drafts unless something is typed."""
         await self.conversation.read()
         about = self.conversation.about
         is_branch = about is not None and about.branch_of is not None
@@ -341,6 +341,8 @@ class ChatScreen(Screen[None]):
             await self.show_conversations()  # the first prompt of a branch lists it
         if self.stream is None:
             self.pair.show(self.waiting)
+        if choose and self.waiting and not self.composer.text:
+            self.pair.focus_draft(0)  # before the hint asks for a choice: the answer must not land in the prompt
         if self.stream is None and self.app.loaded:
             self.show_ready()
             await self.learning_here.show_standing()

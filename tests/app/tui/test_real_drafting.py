@@ -102,7 +102,8 @@ async def test_escape_keeps_the_partial_marks_it_and_then_gives_the_prompt_back(
         await chat.pilot.press("escape")  # how long that takes is for benchmarks/tui.py
         await until(lambda: chat.screen.status.phase == "stopped" and chat.screen.waiting, within_s=120)
         turn = chat.screen.waiting
-        assert all(draft.status == "cancelled" and draft.text.strip() for draft in turn.drafts)
+        assert all(draft.text.strip() for draft in turn.drafts)
+        assert "cancelled" in {draft.status for draft in turn.drafts}  # one may have come to its own end
         assert all("stopped" in str(card.border_subtitle) for card in chat.screen.pair.cards)
         await chat.press("escape")
         await until(lambda: chat.screen.composer.text == "Write a long letter about the sea.", within_s=120)
