@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ class Tmux:
     """One window of 120 by 36 in a server of its own."""
 
     def __init__(self, home: Path) -> None:
-        self._server = ["tmux", "-L", f"penpal-{home.parent.name}", "-f", "/dev/null"]
+        self._server = ["tmux", "-L", f"penpal-{os.getpid()}", "-f", "/dev/null"]
         self._run("new-session", "-d", "-s", "writing", "-x", "120", "-y", "36", "-e", f"PENPAL_HOME={home}",
                   "-e", f"PYTHONPATH={Path(__file__).parents[2]}", "sh")  # fmt: skip
 
@@ -49,6 +50,12 @@ class Tmux:
             assert time.monotonic() < deadline, f"{text!r} is not on the screen:\n{self.screen}"
             time.sleep(0.1)
 
+    def wait_until_gone(self, text: str, *, within_s: float = 60) -> None:
+        deadline = time.monotonic() + within_s
+        while text in self.screen:
+            assert time.monotonic() < deadline, f"{text!r} is still on the screen:\n{self.screen}"
+            time.sleep(0.1)
+
     def close(self) -> None:
         subprocess.run([*self._server, "kill-server"], check=False, capture_output=True)
 
@@ -66,6 +73,7 @@ def test_a_person_writes_picks_edits_keeps_and_comes_back(tmux: Tmux, penpal_hom
     tmux.press("Enter")
     tmux.wait_for("any key", within_s=60)  # the tour
     tmux.press("Escape")
+    tmux.wait_until_gone("any key")
     tmux.wait_for("your prompt")
     tmux.wait_for("ready", within_s=240)
     tmux.type("Thank my sister for the cake.")
@@ -77,9 +85,8 @@ def test_a_person_writes_picks_edits_keeps_and_comes_back(tmux: Tmux, penpal_hom
     tmux.wait_for("editing")
     tmux.type(" With love, Ann.")
     tmux.press("C-s")
-    tmux.wait_for("edited")
-    tmux.press("Escape")
-    tmux.press("a")
+    tmux.wait_for("in/out")  # the review of what was changed
+    tmux.press("Enter")
     tmux.wait_for("kept")
     assert "With love, Ann." in tmux.screen
     tmux.press("C-q")

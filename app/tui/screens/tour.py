@@ -94,7 +94,8 @@ class TourScreen(ModalScreen[bool]):
             return
         event.stop()
         event.prevent_default()
-        if event.key == "escape":
+        if event.key == "escape" and self._step < len(POINTERS):
+            self._step = len(POINTERS)
             self._leave(False)
         else:
             self._go_on()
@@ -106,7 +107,7 @@ class TourScreen(ModalScreen[bool]):
         self._step += 1
         if self._step < len(POINTERS):
             self._show()
-        else:
+        elif self._step == len(POINTERS):  # keys may still come while the tour goes
             self._leave(True)
 
     def _leave(self, to_the_end: bool) -> None:
