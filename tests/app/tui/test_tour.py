@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from textual import events
 
 from app.attachments import Attachment
 from app.tui.app import PenPalApp
@@ -145,14 +144,3 @@ async def test_drafts_that_cannot_be_written_lead_straight_to_writing(
         await chat.pilot.press(*(["x"] * len(POINTERS)))
         await until(lambda: chat.pilot.app.screen is chat.screen)
         assert chat.screen.composer.has_focus
-
-
-async def test_keys_that_come_while_the_tour_goes_end_nothing(first_run: Open) -> None:
-    async with first_run() as chat:
-        tour = chat.pilot.app.screen
-        assert isinstance(tour, TourScreen)
-        for _ in range(len(POINTERS) + 5):
-            tour.on_key(events.Key("x", "x"))
-        tour.on_key(events.Key("escape", None))
-        await until(lambda: not isinstance(chat.pilot.app.screen, TourScreen))
-        assert chat.pilot.app.is_running
