@@ -310,7 +310,7 @@ class _Run:
     def _keep(self, report: PersonalizeReport, last_act: int) -> None:
         """Writes the report down, lists the encoder with it, and makes it the active one if it passed."""
         from app.learning_report import as_markdown
-        from models.checkpoint import write_atomically
+        from core.files import write_atomically
 
         penpal = self.penpal
         write_atomically(Path(report.markdown), as_markdown(report).encode())

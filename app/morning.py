@@ -90,9 +90,7 @@ def make_question(
             seed=secrets.randbelow(2**31),
             chance=random.SystemRandom(),
         )
-        for _ in proposal.stream(cancelled=cancelled):
-            pass
-        drafts = store.drafts(proposal.turn_id)
+        drafts = proposal.run(cancelled=cancelled)
         if not all(draft.is_done and draft.text.strip() for draft in drafts):
             return None
         if len({" ".join(draft.text.split()) for draft in drafts}) > 1:

@@ -14,7 +14,7 @@ from app.starting_points import STARTING_POINTS, StartingPoint
 from app.tui.acts import keep, pick, save_edit, settle, star, undo
 from app.tui.first_run import is_first_run
 from app.tui.starting_place import starting_place
-from app.tui.turn_view import DraftView, TurnView, place_of_edit, read_conversation, read_turn
+from app.tui.turn_view import DraftView, TurnView, place_of_composer, place_of_edit, read_conversation, read_turn
 from app.tui.wording import counted, diff_words, in_words
 from core.errors import PromptTooLongError
 from core.recorder import Recorder
@@ -84,7 +84,7 @@ class PlainChat:
 
     @property
     def _place(self) -> str:
-        return "composer" if self._conversation_id is None else f"composer of conversation {self._conversation_id}"
+        return place_of_composer(self._conversation_id)
 
     @property
     def _unsent(self) -> str:

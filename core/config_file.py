@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from core.errors import UsageError
+from core.files import write_atomically
 from core.paths import Home
 
 
@@ -24,7 +24,4 @@ def change_settings(home: Home, changes: Mapping[str, str | None]) -> None:
             document[name] = value
         elif name in document:
             del document[name]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(tomlkit.dumps(document), encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, tomlkit.dumps(document).encode())

@@ -130,7 +130,8 @@ class ConversationRows(DatabaseFile):
             db.execute("UPDATE conversations SET learning = ? WHERE id = ?", [on, conversation_id])
 
     def is_learned_from(self, conversation_id: int) -> bool:
-        return conversation_id not in self.conversations_not_learned_from()
+        sql = f"SELECT 1 FROM conversations WHERE id = ? AND {NOT_LEARNED_FROM}"
+        return not self._rows(sql, [conversation_id])
 
     def conversations_not_learned_from(self) -> set[int]:
         """Those in which the person switched learning off, and those that they deleted."""

@@ -93,9 +93,9 @@ class Proposal:
                 if not done:
                     finish(i, Chunk(i, "", tokens[i], "cancelled" if texts[i] else ""))
 
-    def run(self) -> list[Draft]:
-        """Writes all drafts to the end and returns them."""
-        for _ in self.stream():
+    def run(self, *, cancelled: Callable[[], bool] = lambda: False) -> list[Draft]:
+        """Writes all drafts to the end, or until cancelled, and returns them."""
+        for _ in self.stream(cancelled=cancelled):
             pass
         return [self._store.draft(draft_id) for draft_id in self.draft_ids]
 

@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from core.errors import PackError
+from core.files import write_atomically
 from core.store import EncoderRecord, Store, now_utc
 from exporters.manifest import SHOWN, Manifest, capacity_of, manifest_of, read_manifest
-from models.checkpoint import write_atomically
 from models.learner import CapacityName
 from models.personal_encoder import LAYER_NAMES, GaussianEncoder
 

@@ -19,8 +19,9 @@ from huggingface_hub import ModelCardData
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import BackboneError
+from core.files import write_atomically
 from models.backbone import Backbone, file_sha256, open_backbone
-from models.checkpoint import read_arrays, write_atomically
+from models.checkpoint import read_arrays
 
 CLAP, CONFIG, CARD, LOG = "clap.safetensors", "config.json", "README.md", "log.jsonl"
 FORMAT = "penpal-latent-space"
@@ -112,6 +113,19 @@ def write_published(
         write_atomically(folder / CLAP, clap.read_bytes())
     if log is not None and log.exists():
         write_atomically(folder / LOG, log.read_bytes())
+    return _described(folder, config)
+
+
+def with_numbers(
+    published: Published, *, numbers: dict[str, Any] | None = None, control: dict[str, Any] | None = None
+) -> Published:
+    """The same folder with what was measured in its config and card; None leaves what was there."""
+    known = {"numbers": numbers, "control": control}
+    found = {name: value for name, value in known.items() if value is not None}
+    return _described(published.folder, published.config.model_copy(update=found))
+
+
+def _described(folder: Path, config: Config) -> Published:
     write_atomically(folder / CARD, model_card(config).encode())
     write_atomically(folder / CONFIG, (json.dumps(config.model_dump(), indent=1) + "\n").encode())
     return Published(folder, config)

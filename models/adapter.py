@@ -91,16 +91,21 @@ class PromptCaches:
         return layers, self.is_text[rows]
 
 
+def left_padded(prompts: Sequence[Sequence[int]], *, pad: int = 0) -> tuple[Tensor, Tensor]:
+    """Token ids [P, X] that end together, and which of them are text [P, X]."""
+    length = max(map(len, prompts))
+    ids = torch.full((len(prompts), length), pad)
+    is_text = torch.zeros(len(prompts), length, dtype=torch.bool)
+    for i, x in enumerate(prompts):
+        ids[i, length - len(x) :] = torch.tensor(x, dtype=torch.long)
+        is_text[i, length - len(x) :] = True
+    return ids, is_text
+
+
 @torch.no_grad()
 def prompt_caches(lm: LlamaForCausalLM, prompts: Sequence[Sequence[int]]) -> PromptCaches:
     """Runs the backbone over all prompts at once."""
-    length = max(map(len, prompts)) - 1
-    ids = torch.zeros(len(prompts), length, dtype=torch.long)
-    is_text = torch.zeros(len(prompts), length, dtype=torch.bool)
-    for i, x in enumerate(prompts):
-        ids[i, length + 1 - len(x) :] = torch.tensor(x[:-1])
-        is_text[i, length + 1 - len(x) :] = True
-    ids, is_text = ids.to(lm.device), is_text.to(lm.device)
+    ids, is_text = (part.to(lm.device) for part in left_padded([x[:-1] for x in prompts]))
     cache = DynamicCache(config=lm.config)
     lm.model(
         input_ids=ids,

@@ -7,7 +7,6 @@ old file or the new one, never half of one.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from core.errors import BackboneError
+from core.files import write_atomically
 
 Arrays = dict[str, NDArray[Any]]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a whole file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:

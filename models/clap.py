@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import DynamicCache, LlamaForCausalLM
 
-from models.adapter import LATENT_POSITIONS, PromptCaches, latent_cache
+from models.adapter import LATENT_POSITIONS, PromptCaches, latent_cache, left_padded
 from models.encoder import Posterior
 
 PAD = 0
@@ -39,12 +39,7 @@ def latent_first_log_likelihood(
     lm: LlamaForCausalLM, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], kv: Tensor
 ) -> Tensor:
     """[B]: the same with the latent before the prompt, as in the paper; every prompt [B] is read under its latent."""
-    length = max(map(len, prompts))
-    before = torch.zeros(len(prompts), length, dtype=torch.long)
-    is_text = torch.zeros(len(prompts), length, dtype=torch.bool)
-    for i, x in enumerate(prompts):
-        before[i, length - len(x) :] = torch.tensor(x)
-        is_text[i, length - len(x) :] = True
+    before, is_text = left_padded(prompts)
     start = torch.zeros(len(prompts), dtype=torch.long, device=lm.device)
     nothing = torch.zeros(len(prompts), 0, dtype=torch.bool, device=lm.device)
     return _continued(lm, latent_cache(lm, [], kv, start), nothing, start, before, responses, is_text)

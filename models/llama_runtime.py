@@ -107,6 +107,10 @@ class LlamaModel:
         count = lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
         return buffer.raw[: max(count, 0)]
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """What the tokens say, without a character that is broken at their end."""
+        return b"".join(map(self.piece, tokens)).decode("utf-8", "ignore").strip()
+
     def ends_text(self, token: int) -> bool:
         return bool(lib.llama_vocab_is_eog(self._vocab, token))
 

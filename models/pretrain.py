@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from core.errors import BackboneError, UsageError
+from core.files import write_atomically
 from models import clap
 from models.adapter import LATENT_POSITIONS, Adapter, prompt_caches
-from models.checkpoint import write_arrays, write_atomically
+from models.checkpoint import write_arrays
 from models.encoder import LatentEncoder, Posterior
 from models.sampling import PromptResponses
 

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
+from numpy.typing import NDArray
 
 from core.errors import UsageError
+from core.files import write_atomically
 from core.protocols import Decoder, Message, Sampling
 from models.backbone import Backbone, ChatTemplate, load_tokenizer, load_torch
-from models.checkpoint import Arrays, read_arrays, write_arrays, write_atomically
+from models.checkpoint import Arrays, read_arrays, write_arrays
 from models.control import Control, control, directions
 from models.decoder_torch import adapter_from, open_torch_decoder
 from models.encoder import encoder_from
@@ -128,11 +130,17 @@ def _refuse_other_settings(folder: Path, settings: dict[str, object], own: Seque
         raise UsageError(f"{folder} holds responses that were sampled with other settings: give another folder.")
 
 
-def train(backbone: Backbone, folder: Path, config: PretrainConfig, *, at_once: int = 1, report: Report) -> Path:
-    """Trains on all that `sample` left in `folder`; under `accelerate launch`, on all its processes and GPUs."""
+def read_samples(folder: Path) -> list[PromptResponses]:
+    """All that `sample` left in a folder, the first prompts first. Raises UsageError when that is nothing."""
     rows = [row for name in (SHARDS, FURTHER_SHARDS) for row in read_shards(folder / name)]
     if not rows:
         raise UsageError(f"{folder} holds no sampled responses: run 'penpal backbone sample --out {folder}' first.")
+    return rows
+
+
+def train(backbone: Backbone, folder: Path, config: PretrainConfig, *, at_once: int = 1, report: Report) -> Path:
+    """Trains on all that `sample` left in `folder`; under `accelerate launch`, on all its processes and GPUs."""
+    rows = read_samples(folder)
     lm = load_torch(backbone, torch.bfloat16).to(PartialState().device)
     about = {"backbone": backbone.id, "backbone_name": backbone.path.stem}
     return pretrain(lm, rows, folder, config, about=about, at_once=at_once, report=report)
@@ -204,13 +212,15 @@ def measure_control(
     """How far held-out drafts of so many tokens follow directions that were fitted on `rows`, training responses."""
     lm = load_torch(backbone, torch.bfloat16)
     encoder, tokenizer = encoder_from(clap, lm), LlamaModel(backbone.path)
-    means, of, texts = [], [], []
+    means: list[NDArray[np.float64]] = []
+    of: list[int] = []
+    texts: list[str] = []
     for i, row in enumerate(rows):
         if row.responses:
             with torch.no_grad():
                 means.append(encoder([(row.prompt_ids, y) for y in row.responses]).mean.double().numpy())
             of += [i] * len(row.responses)
-            texts += [b"".join(map(tokenizer.piece, y)).decode("utf-8", "ignore").strip() for y in row.responses]
+            texts += map(tokenizer.text, row.responses)
     del lm, encoder
     tokenizer.close()
     tasks = [[Message("user", task)] for task in writing_tasks("held_out", seed=EVAL_SEED, limit=prompts)]

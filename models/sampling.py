@@ -8,7 +8,6 @@ tell the responses apart by is the style (docs/experiments.md has the comparison
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.errors import BackboneError
+from core.files import write_atomically
 from core.protocols import Message, Sampling
 from models.backbone import ChatTemplate
 from models.llama_runtime import Entry, LlamaContext, LlamaModel, TokenSampler
@@ -115,7 +115,7 @@ class LlamaSampler:
         return rows
 
     def text(self, ids: Sequence[int]) -> str:
-        return b"".join(map(self._model.piece, ids)).decode("utf-8", "ignore").strip()
+        return self._model.text(ids)
 
     def _ids(self, messages: Conversation) -> list[int]:
         return self._model.tokenize(self._template.render(messages))
@@ -175,12 +175,9 @@ def sample_to_shards(
         shard = folder / f"{start // SHARD_PROMPTS:05d}.jsonl"
         if not shard.exists():
             rows = sampler.sample(prompts[start : start + SHARD_PROMPTS], plain=plain, hinted=hinted, seed=seed + start)
-            partial = shard.with_suffix(".partial")
             try:
-                partial.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rows))
-                os.replace(partial, shard)
+                write_atomically(shard, "".join(json.dumps(asdict(r)) + "\n" for r in rows).encode())
             except OSError as error:
-                partial.unlink(missing_ok=True)
                 raise BackboneError(
                     f"{shard} cannot be written: {error.strerror}. What was sampled before is kept: make room and run "
                     "the same command again."

@@ -10,6 +10,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from core.protocols import Sampling
+from models.adapter import left_padded
 from models.backbone import ChatTemplate
 from models.sampling import Conversation, PromptResponses, requests
 
@@ -57,13 +58,8 @@ class TorchSampler:
 
     @torch.no_grad()
     def _responses(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        length = max(map(len, prompts))
         end = self._tokenizer.eos_token_id
-        ids = torch.full((len(prompts), length), end)
-        is_text = torch.zeros(len(prompts), length, dtype=torch.bool)
-        for i, x in enumerate(prompts):
-            ids[i, length - len(x) :] = torch.tensor(x)
-            is_text[i, length - len(x) :] = True
+        ids, is_text = left_padded(prompts, pad=end)
         chosen = self._sampling
         drawn = (
             {"do_sample": True, "temperature": chosen.temperature, "top_p": chosen.top_p, "min_p": chosen.min_p,
@@ -75,7 +71,7 @@ class TorchSampler:
             ids.to(self._lm.device), attention_mask=is_text.to(self._lm.device), max_new_tokens=chosen.max_tokens,
             pad_token_id=end, eos_token_id=end, **drawn,
         )  # fmt: skip
-        return [_to_end(response, end) for response in found[:, length:].tolist()]
+        return [_to_end(response, end) for response in found[:, ids.shape[1] :].tolist()]
 
 
 def _to_end(response: list[int], end: int) -> list[int]:

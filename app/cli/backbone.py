@@ -181,6 +181,7 @@ def evaluate(
     from dataclasses import asdict
 
     from app.wiring import open_penpal
+    from exporters.published import read_published, with_numbers
     from models.publish import evaluate as run
 
     with closing(open_penpal(clap=_clap_of(published))) as penpal:
@@ -194,7 +195,7 @@ def evaluate(
             report=_tell,
         )
         if published:
-            _add_numbers(published, penpal.backbone, numbers=asdict(report))
+            with_numbers(read_published(published), numbers=asdict(report))
         if as_json:
             print_json(asdict(report))
         else:
@@ -220,12 +221,10 @@ def control(
     from dataclasses import asdict
 
     from app.wiring import open_penpal
-    from models.publish import SHARDS, measure_control
-    from models.sampling import read_shards
+    from exporters.published import read_published, with_numbers
+    from models.publish import measure_control, read_samples
 
-    rows = list(read_shards(samples / SHARDS))[:limit]
-    if not rows:
-        raise UsageError(f"{samples} holds no sampled responses: run 'penpal backbone sample --out {samples}' first.")
+    rows = read_samples(samples)[:limit]
     with closing(open_penpal(clap=_clap_of(published))) as penpal:
         found = measure_control(
             penpal.backbone,
@@ -238,7 +237,7 @@ def control(
         )
         told = {str(length): [asdict(row) for row in steered] for length, steered in found.items()}
         if published:
-            _add_numbers(published, penpal.backbone, control=told)
+            with_numbers(read_published(published), control=told)
     if as_json:
         print_json(told)
         return
@@ -284,23 +283,6 @@ def _clap_of(published: Path | None) -> Path | None:
     from exporters.published import read_published
 
     return read_published(published).clap if published else None
-
-
-def _add_numbers(
-    folder: Path,
-    backbone: Backbone,
-    *,
-    numbers: dict[str, Any] | None = None,
-    control: dict[str, Any] | None = None,
-) -> None:
-    from exporters.published import read_published, write_published
-
-    published = read_published(folder)
-    config = published.config
-    write_published(
-        folder, published.clap, backbone, numbers=numbers or config.numbers, control=control or config.control,
-        sampling=config.sampling,
-    )  # fmt: skip
 
 
 @group.command()

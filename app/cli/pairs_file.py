@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from pathlib import Path
+from typing import Any
 
-from app.cli.prompts import read_text
+from app.cli.prompts import json_lines
 from app.pair_sources import FoundPair
 from core.errors import UsageError
 
@@ -21,20 +21,15 @@ def read_pairs(path: Path) -> list[FoundPair]:
     Fields: `prompt` with `a` and `b`, or with `chosen` and `rejected` as TRL has them, which are shown as blindly.
     Each may be a text or a list of chat messages, of which the last one counts. Raises UsageError, naming the line.
     """
-    lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
-    pairs = dict.fromkeys(_pair(line, f"{path}, line {number},") for number, line in lines)
+    pairs = dict.fromkeys(_pair(value, where) for where, value in json_lines(path))
     different = [pair for pair in pairs if pair.texts[0].split() != pair.texts[1].split()]
     if not different:
-        empty = "holds no pair" if not lines else "holds no pair of two different texts"
+        empty = "holds no pair" if not pairs else "holds no pair of two different texts"
         raise UsageError(f'{path} {empty}: put {{"prompt": ..., "a": ..., "b": ...}} on each line.')
     return different
 
 
-def _pair(line: str, where: str) -> FoundPair:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where} is not JSON.") from error
+def _pair(value: Any, where: str) -> FoundPair:
     if not isinstance(value, dict):
         raise UsageError(f"{where} is not an object with fields: it needs 'prompt', 'a' and 'b'.")
     named = next((sides for sides in SIDES if any(side in value for side in sides)), None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import UsageError
 from core.protocols import Message
 
+T = TypeVar("T")
 MAX_FILE_BYTES = 16_000_000
 
 
@@ -38,45 +40,46 @@ def read_piped() -> str:
 
 def read_prompts(path: Path) -> list[str]:
     """One prompt a line; a .jsonl file has a JSON object with a field 'prompt', or a JSON string, on each line."""
-    lines = [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), 1)]
-    is_jsonl = path.suffix.lower() == ".jsonl"
-    prompts = [_from_json(line, path, number) if is_jsonl else line for number, line in lines if line]
-    if not prompts:
-        raise UsageError(f"{path} holds no prompt: put one on each line.")
-    return prompts
+    if path.suffix.lower() == ".jsonl":
+        prompts = [_prompt(value, where) for where, value in json_lines(path)]
+    else:
+        prompts = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return _not_none(prompts, path)
 
 
 def read_conversations(path: Path) -> list[list[Message]]:
     """As `read_prompts`; a line of a .jsonl file may have a field 'text' instead, to be continued as it is."""
     if path.suffix.lower() != ".jsonl":
         return [[Message("user", prompt)] for prompt in read_prompts(path)]
-    found = []
+    return _not_none([[_message(value, where)] for where, value in json_lines(path)], path)
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Where each line that is not empty stands, in words, and its JSON. Raises UsageError, naming the line."""
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.strip():
-            value = _json(line, path, number)
-            text = value.get("text") if isinstance(value, dict) else None
-            if isinstance(text, str) and text.strip():
-                found.append([Message("text", text)])
-            else:
-                found.append([Message("user", _prompt(value, path, number))])
+            where = f"{path}, line {number},"
+            try:
+                yield where, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UsageError(f"{where} is not JSON.") from error
+
+
+def _not_none(found: list[T], path: Path) -> list[T]:
     if not found:
         raise UsageError(f"{path} holds no prompt: put one on each line.")
     return found
 
 
-def _from_json(line: str, path: Path, number: int) -> str:
-    return _prompt(_json(line, path, number), path, number)
+def _message(value: Any, where: str) -> Message:
+    text = value.get("text") if isinstance(value, dict) else None
+    if isinstance(text, str) and text.strip():
+        return Message("text", text)
+    return Message("user", _prompt(value, where))
 
 
-def _json(line: str, path: Path, number: int) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}, line {number}, is not JSON.") from error
-
-
-def _prompt(value: Any, path: Path, number: int) -> str:
+def _prompt(value: Any, where: str) -> str:
     prompt = value.get("prompt") if isinstance(value, dict) else value
     if not isinstance(prompt, str) or not prompt.strip():
-        raise UsageError(f"{path}, line {number}, has no text in a field 'prompt'.")
+        raise UsageError(f"{where} has no text in a field 'prompt'.")
     return prompt

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -21,14 +22,16 @@ from app.serve.answer import CHAT, TEXT, Answer, Form
 from app.serve.drafting import Drafting, TooManyError
 from app.serve.schemas import ChatRequest, CompletionRequest, FeedbackRequest, Wanted
 from app.wiring import PenPal
-from core.errors import PenPalError, PromptTooLongError
+from core.errors import PenPalError, PromptTooLongError, UsageError
 from core.protocols import Message, Sampling
 from core.recorder import Recorder
 from core.session import Proposal, Voice, Writer
+from core.store import EncoderRecord
+from core.voices import GENERIC, find_encoder
 
 T = TypeVar("T", bound=BaseModel)
 MAX_BODY_BYTES = 1_000_000
-PERSONAL, GENERIC = "penpal", "generic"
+PERSONAL = "penpal"
 MIN_PREFIX = 6
 """Of an encoder's id, as 'model'."""
 
@@ -173,18 +176,21 @@ class Api:
             case kind:
                 return recorder.judge(draft.turn_id, kind, note=sent.note), draft.turn_id
 
-    def _encoders(self) -> list[Any]:
+    def _encoders(self) -> list[EncoderRecord]:
         return self._penpal.store.encoders()
 
-    def _encoder(self, name: str) -> Any:
-        found = [record for record in self._encoders() if len(name) >= MIN_PREFIX and record.id.startswith(name)]
-        if len(found) != 1:
+    def _encoder(self, name: str) -> EncoderRecord:
+        record = None
+        if len(name) >= MIN_PREFIX:
+            with suppress(UsageError):
+                record = find_encoder(self._penpal.store, name)
+        if record is None:
             raise RefusedError(
                 404,
                 f"There is no voice '{name}': 'GET /v1/models' lists them, '{PERSONAL}' is yours.",
                 "not_found_error",
             )
-        return found[0]
+        return record
 
     # --- requests ---------------------------------------------------------------------------------------------
 

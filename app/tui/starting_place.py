@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.tui.turn_view import read_conversation, read_turn
+from app.tui.turn_view import COMPOSER, OF_CONVERSATION, read_conversation, read_turn
 from app.tui.window import Window
 from core.errors import UsageError
 from core.store import Store
@@ -16,10 +16,10 @@ def starting_place(store: Store, window: Window | None = None) -> int | None:
     alone = window is None or window.alone
     for kept_at in store.unsaved_places():
         place = kept_at if window is None else window.name_of(kept_at)
-        if place == "composer":
+        if place == COMPOSER:
             return None
         kind, _, number = (place or "").rpartition(" ")
-        if kind == "composer of conversation" and _is_there(store, int(number)):
+        if kind == OF_CONVERSATION and _is_there(store, int(number)):
             return int(number)
         if alone and kind in ("edit of draft", "merge of turn"):
             waiting = _being_edited(store, int(number), of_turn=kind == "merge of turn")

@@ -89,6 +89,15 @@ class TurnView:
         return "kept" if source is None or source.text == self.kept else f"kept, {diff_words(source.text, self.kept)}"
 
 
+COMPOSER = "composer"
+OF_CONVERSATION = f"{COMPOSER} of conversation"
+
+
+def place_of_composer(conversation_id: int | None) -> str:
+    """Where the store keeps a prompt that is being typed; None: of a conversation that is not there yet."""
+    return COMPOSER if conversation_id is None else f"{OF_CONVERSATION} {conversation_id}"
+
+
 def place_of_edit(draft_id: int) -> str:
     """Where the store keeps an edit that is being typed."""
     return f"edit of draft {draft_id}"

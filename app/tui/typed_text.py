@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from app.tui.autosave import Autosave
 from app.tui.open_conversation import OpenConversation
-from app.tui.turn_view import DraftView, place_of_edit
+from app.tui.turn_view import DraftView, place_of_composer, place_of_edit
 from app.tui.unsaved_texts import UnsavedTexts
 from app.tui.widgets.composer import Composer
 from app.tui.window import Window
@@ -25,9 +25,7 @@ class TypedText:
 
     @property
     def _composer_place(self) -> str:
-        conversation_id = self._conversation.id
-        name = "composer" if conversation_id is None else f"composer of conversation {conversation_id}"
-        return self._window.place(name)
+        return self._window.place(place_of_composer(self._conversation.id))
 
     def note_composer(self) -> None:
         """A prompt that is not stored yet counts as text of the composer."""

@@ -86,9 +86,7 @@ class WarmUp:
             if len(self._pairs) == PICKS or self._stopped.is_set():
                 return
             proposal = writer.propose(task, origin="rate")
-            for _ in proposal.stream(cancelled=self._stopped.is_set):
-                pass
-            left, right = writer.recorder.latest_drafts(proposal.turn_id)
+            left, right = proposal.run(cancelled=self._stopped.is_set)
             if left.is_done and right.is_done and left.text.split() != right.text.split():
                 self._pairs.append(WarmUpPair(proposal.turn_id, task, (left, right)))
 

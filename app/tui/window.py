@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
+from app.tui.turn_view import COMPOSER
 from core.paths import Home
 from core.store import Store
 
@@ -62,7 +63,7 @@ class Window:
 
 def _with_texts(store: Store) -> list[int]:
     """Numbers of windows with texts that were typed and not sent, the newest first."""
-    return list(dict.fromkeys(_parts(place)[1] for place in store.unsaved_places() if place.startswith("composer")))
+    return list(dict.fromkeys(_parts(place)[1] for place in store.unsaved_places() if place.startswith(COMPOSER)))
 
 
 def _parts(place: str) -> tuple[str, int]:

@@ -23,6 +23,7 @@ from exporters.published import (
     backbone_of,
     install,
     read_published,
+    with_numbers,
     write_published,
 )
 from models.backbone import Backbone, file_sha256
@@ -153,3 +154,12 @@ def test_a_file_that_is_no_toml_is_left_alone(tmp_path: Path) -> None:
 def test_without_a_file_one_is_made(tmp_path: Path) -> None:
     change_settings(Home(tmp_path / "new"), {"theme": "light"})
     assert read_settings(Home(tmp_path / "new")).theme == "light"
+
+
+def test_what_is_measured_later_is_added_and_the_rest_stays(tmp_path: Path) -> None:
+    found = publish_tiny(tmp_path)
+    again = with_numbers(found, numbers={"active_dims": 31})
+    assert read_published(tmp_path).config == again.config
+    assert again.config == found.config.model_copy(update={"numbers": {"active_dims": 31}})
+    assert "| `active_dims` | 31 |" in (tmp_path / CARD).read_text()
+    assert "| questions | 1.25 |" in (tmp_path / CARD).read_text()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import BackboneError
-from models.checkpoint import read_arrays, write_arrays, write_atomically
+from core.files import write_atomically
+from models.checkpoint import read_arrays, write_arrays
 
 ARRAYS = {"a": np.arange(6, dtype=np.float16).reshape(2, 3), "b": np.array([1.5], np.float32)}
 

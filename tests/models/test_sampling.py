@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -147,10 +148,10 @@ def test_a_prompt_that_is_too_long_gets_no_responses_and_stops_nobody(sampler: L
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, text: str) -> int:
+    def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BackboneError, match=r"No space left on device.*run the same command again"):
         sampled(Scripted(), tmp_path, PROMPTS)
     assert not list(tmp_path.iterdir())
