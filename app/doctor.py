@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from app.devices import Task, reading_speed, tasks, ways_to_be_faster
 from core.errors import PenPalError
 from core.protocols import Decoder, DraftRequest, Message, Sampling
 
 if TYPE_CHECKING:
     from app.wiring import PenPal
 
-PACKAGES = ("penpal", "llama-cpp-python", "torch", "transformers", "textual", "sqlite-utils")
+PACKAGES = ("penpal", "llama-cpp-python", "torch", "onnxruntime", "transformers", "textual", "sqlite-utils")
 SPEED_TOKENS = 32
 _PREFILL_TEXT = "Tell me what to pack for a week in the mountains. " * 30
 
@@ -38,6 +39,12 @@ class DoctorReport:
     clap_id: str | None = None
     tokens_per_second: float | None = None
     prefill_tokens_per_second: float | None = None
+    texts_per_second: float | None = None
+    """Read by the encoder that learning uses."""
+    tasks: list[Task] = field(default_factory=list)
+    """What computes what, and why."""
+    faster: list[str] = field(default_factory=list)
+    """What would make it faster."""
     parity_kl: float | None = None
     """Nats per token between torch and llama.cpp on the same latents."""
     other_latents_kl: float | None = None
@@ -61,14 +68,22 @@ class DoctorReport:
         yield "device", self.device or "unknown"
         yield "writing", _measured(self.tokens_per_second, ".0f", "tokens/s")
         yield "reading", _measured(self.prefill_tokens_per_second, ".0f", "tokens/s")
+        yield "learning reads", _measured(self.texts_per_second, ".0f", "texts/s")
+        for task in self.tasks:
+            yield task.name, f"{task.device}: {task.why}"
         yield "torch = llama.cpp", _measured(self.parity_kl, ".4f", "nats/token apart")
         yield "two latents", _measured(self.other_latents_kl, ".4f", "nats/token apart")
+        for way in self.faster:
+            yield "faster with", way
 
 
 def examine(penpal: PenPal) -> DoctorReport:
     """Looks at every part; takes about half a minute, most of it torch."""
     report = DoctorReport({"python": platform.python_version(), **_versions()}, str(penpal.home.folder))
-    for part in (_look_at_database, _look_at_weights, _measure_speed, _compare_decoders, _look_at_voice):
+    parts = (
+        _look_at_database, _look_at_weights, _measure_speed, _look_at_devices, _compare_decoders, _look_at_voice,
+    )  # fmt: skip
+    for part in parts:
         _examine_part(part, penpal, report)
     return report
 
@@ -107,6 +122,12 @@ def _look_at_weights(penpal: PenPal, report: DoctorReport) -> None:
 def _measure_speed(penpal: PenPal, report: DoctorReport) -> None:
     report.device = penpal.decoder.device
     report.prefill_tokens_per_second, report.tokens_per_second = speed(penpal.decoder)
+
+
+def _look_at_devices(penpal: PenPal, report: DoctorReport) -> None:
+    report.tasks = tasks(penpal)
+    report.faster = list(ways_to_be_faster(penpal, report.versions["llama-cpp-python"]))
+    report.texts_per_second = reading_speed(penpal)
 
 
 def speed(decoder: Decoder) -> tuple[float, float]:

@@ -19,7 +19,21 @@ def harmless(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _OBEYED.sub("", text))
+    return whole(_OBEYED.sub("", text))
+
+
+def whole(text: str) -> str:
+    """The text to the letter, where it is text: a half of a character, as JSON may have it, becomes a sign for it."""
+    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def escaped(json: str) -> str:
+    """The same for JSON, which stays the value that it was."""
+    return _NOT_TEXT.sub(_as_number, _OBEYED.sub(_as_number, json))
+
+
+def _as_number(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def pasted(text: str) -> str:

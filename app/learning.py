@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from app.answers import answers_for
+from app.guests import starting_voice
 from app.manners import Deadline, Yielding
 from app.progress import traits_report
+from core.encoder_rows import MIGRATED
 from core.errors import LearnError
 from core.evidence import Evidence
 from core.protocols import Message
@@ -97,6 +100,10 @@ class PersonalizeReport:
     """The file of this report."""
     traits: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     """Portraits of the examples, of the new voice and of the generic one: see `app.progress.traits_report`."""
+    started_from: str | None = None
+    """The voice from somebody else that it started from; None: the generic one."""
+    accuracy_start: float | None = None
+    """That voice, on the person's choices."""
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -133,16 +140,21 @@ def personalize(
     context: str | None = None,
     max_minutes: float | None = None,
     device: Literal["auto", "cpu"] = "auto",
+    start: str | None = None,
+    came_from: EncoderRecord | None = None,
     progress: Progress = lambda stage, share: None,
 ) -> PersonalizeReport:
     """Trains a new encoder and activates it if it is better beyond noise and its drafts stay fluent.
 
     `drafts` allows the fluency check and so many `examples`, the only parts that run the language model. `context`
     learns one kind of writing anew and leaves the rest as it is. `device` is where layers are trained, if they are.
-    Raises LearnError for too little evidence, BusyError while another run is going on in this home.
+    `start`: the id of an imported voice to start from, or 'generic'; without it, where the active voice started.
+    `came_from`: a voice of another backbone or latent space, whose answers are learned from here, too.
+    Raises LearnError for too little evidence, UsageError for a voice that is no start, BusyError while another run is
+    going on in this home.
     """
     with run_lock(penpal.home):
-        run = _Run(penpal, context, Deadline(max_minutes), device, progress)
+        run = _Run(penpal, context, Deadline(max_minutes), device, start, progress, came_from)
         return run.report(drafts=drafts, count=examples, force=force)
 
 
@@ -153,21 +165,27 @@ class _Run:
         context: str | None,
         deadline: Deadline,
         device: Literal["auto", "cpu"],
+        start: str | None,
         progress: Progress,
+        came_from: EncoderRecord | None = None,
     ) -> None:
+        self.came_from = came_from
         self.penpal, self.context, self.deadline, self.progress = penpal, context, deadline, progress
         self.device = device
         self.yielding = Yielding(penpal.store.is_drafting)
         self.started = time.monotonic()
         self.active = penpal.store.active_encoder()
         self.active_encoder = penpal.load_encoder(self.active) if self.active and self._fits(self.active) else None
+        # One kind of writing is learned around the active voice, wherever that started.
+        first = starting_voice(penpal, start, self.active) if context is None else None
+        self.start = first if first is None or self._fits(first) else None
         self.generic_texts: list[str] = []
         """For the same prompts as the examples."""
 
     def report(self, *, drafts: bool, count: int, force: bool) -> PersonalizeReport:
         penpal = self.penpal
         last_act = penpal.store.last_act_id()
-        evidence = _evidence(penpal, self.context)
+        evidence = penpal.store.evidence(backbone_id=None) if self.came_from else _evidence(penpal, self.context)
         learned = self._learn(evidence)
         trained = time.monotonic()
         encoder, fluency = learned.encoder, None
@@ -210,14 +228,19 @@ class _Run:
         penpal, active = self.penpal, self.active_encoder
         reading = _part(self.progress, "Reading your choices", 0.0, 0.4)
         vectors = penpal.text_vectors(between=self._between, progress=reading)
+        start = penpal.load_encoder(self.start) if self.start else None
+        if start is not None and start.layers:
+            vectors = vectors.with_layers(start.layers)
         learned = learn(
             evidence,
             vectors,
-            config=penpal.learn_config(),
+            # Latents that made drafts elsewhere are points of another space.
+            config=replace(penpal.learn_config(), known_weight=0.0) if self.came_from else penpal.learn_config(),
             repeats=penpal.store.repeats(),
             active=active.parts if active else None,
             active_saw_act=int(self.active.report.get("last_act", 0)) if self.active else 0,
             active_vectors=penpal.prompts_of(active) if active else None,
+            start=start,
             avoid=penpal.sameness,
             device=self.device,
             checkpoint=penpal.home.runs / "layers.checkpoint.safetensors",
@@ -305,6 +328,8 @@ class _Run:
             },
             markdown=str(self.penpal.home.runs / f"{day}-{encoder_id[:8]}.md"),
             traits=traits_report([example.after for example in examples], self.generic_texts),
+            started_from=self.start.id if self.start else None,
+            accuracy_start=learned.of_start.share if learned.of_start else None,
         )
 
     def _keep(self, report: PersonalizeReport, last_act: int) -> None:
@@ -319,12 +344,17 @@ class _Run:
                 id=report.encoder_id,
                 file=f"{report.encoder_id}.safetensors",
                 origin="personalized",
-                parent_id=self.active.id if self.active else None,
+                parent_id=before.id if (before := self.came_from or self.active) else None,
                 backbone_id=penpal.backbone.id,
                 clap_id=penpal.clap.id,
                 pairs=report.pairs,
                 status="kept" if report.activated else "rejected",
-                report={**report.shown, "last_act": last_act, "markdown": Path(report.markdown).name},
+                report={
+                    **report.shown,
+                    "last_act": last_act,
+                    "markdown": Path(report.markdown).name,
+                    **({"made": MIGRATED} if self.came_from else {}),
+                },
                 created_utc=now_utc(),
             )
         )
@@ -333,11 +363,11 @@ class _Run:
 
 
 def _evidence(penpal: PenPal, context: str | None) -> list[Evidence]:
-    evidence = penpal.store.evidence(backbone_id=penpal.backbone.id)
+    evidence = answers_for(penpal)
     if not evidence and (others := len(penpal.store.evidence(backbone_id=None))):
         raise LearnError(
-            f"All you answered ({others}) is about drafts of another backbone, and what that says does not carry over: "
-            "set that backbone again, or answer about drafts of this one."
+            f"All you answered ({others}) is about drafts of another backbone: 'penpal encoder migrate' takes it "
+            "along to this one, or answer about drafts of this one."
         )
     if context is None:
         return evidence
@@ -374,6 +404,12 @@ def gate(learned: Learned, fluency: Fluency | None, *, force: bool) -> tuple[boo
         if new.right >= old.right:
             counts = f"it is less sure of the right ones than that one ({new.right} and {old.right} foreseen)"
         return False, f"not activated: of the {new.count} choices since your present voice was made {counts}"
+    if learned.worse_than_start and learned.of_start is not None:
+        other = learned.of_start
+        return False, (
+            f"not activated: {found}, and is no better than the voice it started from ({other.right} of {other.count}) "
+            "and the generic one"
+        )
     if fluency is not None and fluency.strength == 0:
         return False, f"not activated: its drafts read badly ({fluency.fault})"
     return True, f"activated: {found}"

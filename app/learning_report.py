@@ -35,6 +35,11 @@ def as_markdown(report: PersonalizeReport) -> str:
             f"- Of the choices made since your present voice was trained: new {report.accuracy_on_those:.0%}, "
             f"present {report.accuracy_active:.0%}."
         )
+    if report.started_from is not None and report.accuracy_start is not None:
+        lines.append(
+            f"- It started from voice `{report.started_from[:12]}`, which somebody else made and which foresees "
+            f"{report.accuracy_start:.0%} of them."
+        )
     lines += [
         f"- Answers picked at random would look as consistent with a chance of {report.p_value:.2g}.",
         f"- What was learned: {CAPACITIES[report.capacity]}.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.encoder_rows import MIGRATED
 from core.store import EncoderRecord, Store
 
 NO_RUN = "No run yet: pick or edit a few drafts, then 'penpal personalize'."
@@ -13,7 +14,7 @@ NO_RUN = "No run yet: pick or edit a few drafts, then 'penpal personalize'."
 def runs_of(encoders: Iterable[EncoderRecord]) -> list[EncoderRecord]:
     """What `personalize` made, in use or not, oldest first."""
     # By what it had seen, not by its time: the clock may have been set back.
-    runs = [record for record in encoders if record.origin == "personalized"]
+    runs = [record for record in encoders if record.made in ("personalized", MIGRATED)]
     return sorted(runs, key=lambda run: int(run.report.get("last_act", 0)))
 
 

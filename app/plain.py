@@ -21,6 +21,10 @@ LONGEST_LINE = 4095
 """Bytes of a line that a Unix terminal hands over; the rest of a longer one is gone before any program sees it."""
 
 
+LONGEST_PIPED = 1_000_000
+"""Characters of a line from a pipe; of a longer one nothing is taken, and no more of it than that is in memory."""
+
+
 class InputEnded(Exception):
     """The person left: Ctrl-C, Ctrl-D, the end of a pipe, a closed terminal."""
 
@@ -52,14 +56,19 @@ class Lines:
         """The next line. Raises InputEnded, with what was half typed."""
         try:
             with _half_typed_line_survives(self._read):
-                self._write.write(f"{question}> ")
+                self._write.write(f"{harmless(question)}> ")
                 self._write.flush()
-                line = self._read.readline()
+                line = self._read.readline(LONGEST_PIPED)
         except (KeyboardInterrupt, InputEnded) as left:
             code = left.exit_code if isinstance(left, InputEnded) else 130
             raise InputEnded(_half_typed_line(self._read), exit_code=code) from None
         if not line:
             raise InputEnded
+        if len(line) == LONGEST_PIPED and not line.endswith("\n"):
+            while (rest := self._read.readline(LONGEST_PIPED)) and not rest.endswith("\n"):
+                pass
+            self.say("That line is too long and was left out: PenPal reads about 3,000 words at once.")
+            return self.ask(question)
         if not self.by_hand:
             self.say(line.rstrip("\n"))
         elif len(line.encode()) >= LONGEST_LINE:

@@ -67,19 +67,28 @@ def _about(draft: DraftView) -> str:
 
 
 def edited_by_hand(lines: Lines, store: Store, draft_id: int, shown: str) -> str | None:
-    """The person's version of a draft: from their editor when they have one, else typed. None when they leave it.
+    """The person's version of a draft; None when they leave it."""
+    return written_by_hand(lines, store, place_of_edit(draft_id), shown)
 
-    What is typed is kept as it is typed.
+
+def written_by_hand(lines: Lines, store: Store, place: str, shown: str, *, anew: bool = False) -> str | None:
+    """What the person makes of a text: in their editor when they have one, else typed. None when they leave it.
+
+    What is typed is kept at a place of the store as it is typed, and goes on from what is there, unless `anew`.
     """
-    place = place_of_edit(draft_id)
-    begun = store.unsaved(place)
-    if lines.by_hand and (os.environ.get("VISUAL") or os.environ.get("EDITOR")):
+    begun = "" if anew else store.unsaved(place)
+    if lines.by_hand and editor_is_named():
         return edit_outside(begun or shown)
     lines.say("Type your version. A line with only a dot ends it, a line with only /no leaves it.")
     if begun:
         lines.say(f"You had begun; go on from here:\n{begun}")
     text = lines.ask_lines(begun=begun, keep=lambda typed: store.keep_unsaved(place, typed))
     return text if text and text.strip() else None
+
+
+def editor_is_named() -> bool:
+    """Whether the person says which editor is theirs."""
+    return bool(os.environ.get("VISUAL") or os.environ.get("EDITOR"))
 
 
 def learn(penpal: PenPal, writer: Future[Writer], turn_id: int) -> None:

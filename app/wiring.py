@@ -10,19 +10,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.memory import return_freed_memory
 from core.errors import BackboneError, LatentStateError, PackError, PenPalError
 from core.paths import Home, penpal_home
+from core.private import make_private
 from core.protocols import Sampling
 from core.session import Voice, Writer
 from core.settings import Settings, read_settings
 from core.store import EncoderRecord, Store
+from core.voices import usable_encoder
 from models.backbone import Backbone, file_sha256, open_backbone
 
 if TYPE_CHECKING:
+    import mmap
+
     from core.evidence import Evidence
+    from exporters.pack import Space
     from models.checkpoint import Arrays
     from models.decoder_llama import LlamaDecoder
     from models.fast_path import FastPath
+    from models.latent_kv import LatentAdapter
     from models.learner import Array, LearnConfig
     from models.personal_encoder import GaussianEncoder
     from models.text_encoder import TextEncoder
@@ -35,12 +42,14 @@ EMBEDDED_CLAP_SHA256 = "0d734567952bbb72371a9e1dca48304f48ef8f153c62fc8f5b1cd2b5
 
 @dataclass(frozen=True)
 class Clap:
-    """The weights of one backbone's latent space, read into memory."""
+    """The weights of one backbone's latent space."""
 
     path: Path
     id: str
     arrays: Arrays
     about: dict[str, object]
+    mapping: mmap.mmap | None = None
+    """The file that the arrays lie in, if they do."""
 
     @property
     def latent_size(self) -> int:
@@ -52,10 +61,11 @@ class Clap:
         return len(self.arrays["encoder.norm.weight"])
 
     @property
-    def encoder_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the frozen encoder's arrays, by the names that they have in an encoder with layers of its own."""
-        encoder = {name.removeprefix("encoder."): a for name, a in self.arrays.items() if name.startswith("encoder.")}
-        return {name: array.shape for name, array in encoder.items()}
+    def layers(self) -> Arrays:
+        """The frozen encoder's layers and last norm, by the names that they have in an encoder with its own."""
+        from models.text_encoder import LAYERS
+
+        return {n.removeprefix("encoder."): array for n, array in self.arrays.items() if n.startswith(LAYERS)}
 
 
 class PenPal:
@@ -66,7 +76,14 @@ class PenPal:
 
     @cached_property
     def store(self) -> Store:
-        return Store(self.home.database)
+        """The home's database. What an upgrade of it set aside is said on stderr."""
+        make_private(self.home)
+        store = Store(self.home.database)
+        if store.before_upgrade is not None:
+            from app.cli.output import notice
+
+            notice(f"Your database was upgraded for this version; as it was before, it is in {store.before_upgrade}.")
+        return store
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -77,12 +94,12 @@ class PenPal:
     @cached_property
     def clap(self) -> Clap:
         """Raises BackboneError when it is missing, damaged, or made for another backbone."""
-        from models.checkpoint import read_arrays
+        from models.mapped_arrays import map_arrays
 
         path = self.settings.clap or EMBEDDED_CLAP
         if self.settings.backbone and not self.settings.clap:
             raise BackboneError("A backbone of your own needs its CLaP weights: set 'clap' beside 'backbone'.")
-        arrays, about = read_arrays(path)
+        arrays, about, mapping = map_arrays(path)
         digest = file_sha256(path)
         if path == EMBEDDED_CLAP and digest != EMBEDDED_CLAP_SHA256:
             raise BackboneError(
@@ -93,29 +110,32 @@ class PenPal:
             raise BackboneError(
                 f"{path} was made for backbone {str(about.get('backbone'))[:12]}, this one is {self.backbone.id[:12]}."
             )
-        return Clap(path, digest, arrays, about)
+        return Clap(path, digest, arrays, about, mapping)
 
     @cached_property
     def decoder(self) -> LlamaDecoder:
         """Loads the backbone; about a second. Without a usable latent state it makes generic drafts only."""
         from models.backbone import ChatTemplate
         from models.decoder_llama import LlamaDecoder
-        from models.latent_kv import LatentAdapter, backbone_projections
         from models.llama_runtime import LlamaModel
 
-        model = LlamaModel(self.backbone.path)
-        projections, shape = backbone_projections(
-            self.backbone.path, self.home.backbones / f"{self.backbone.id}.projections.safetensors"
-        )
-        adapter = LatentAdapter(
-            self.clap.arrays, projections, head_size=shape["head_size"], rope_base=shape["rope_base"]
-        )
+        model = LlamaModel(self.backbone.path, gpu_layers=self.settings.gpu_layers)
         template = ChatTemplate(model.metadata("tokenizer.chat_template"))
         try:
-            return LlamaDecoder(model, template, adapter, backbone_id=self.backbone.id)
+            return LlamaDecoder(model, template, self.adapter, backbone_id=self.backbone.id)
         except LatentStateError as error:
             self.latents_off = str(error)
             return LlamaDecoder(model, template, None, backbone_id=self.backbone.id)
+
+    @cached_property
+    def adapter(self) -> LatentAdapter:
+        """What turns a latent into cache entries."""
+        from models.latent_kv import LatentAdapter, backbone_projections
+
+        projections, shape = backbone_projections(
+            self.backbone.path, self.home.backbones / f"{self.backbone.id}.projections.safetensors"
+        )
+        return LatentAdapter(self.clap.arrays, projections, head_size=shape["head_size"], rope_base=shape["rope_base"])
 
     latents_off: str = ""
     """Why drafts are generic although an encoder is active; empty when all is well."""
@@ -123,10 +143,15 @@ class PenPal:
     @cached_property
     def text_encoder(self) -> TextEncoder:
         """The frozen encoder q of this backbone's latent space; a tenth of a second, no language model."""
+        from models.decoder_llama import LlamaDecoder
         from models.text_encoder import TextEncoder
 
         cache = self.home.backbones / f"{self.backbone.id}.embedding.safetensors"
-        return TextEncoder(self.backbone, self.clap.arrays, cache)
+        loaded = self.__dict__.get("decoder")
+        tokenizer = loaded.model if isinstance(loaded, LlamaDecoder) else None
+        encoder = TextEncoder(self.backbone, self.clap.arrays, cache, tokenizer=tokenizer)
+        self._shrink()
+        return encoder
 
     def text_vectors(
         self, *, between: Callable[[], None] = lambda: None, progress: Callable[[float], None] = lambda share: None
@@ -146,6 +171,13 @@ class PenPal:
 
         return sameness.load(self.clap.path, self.clap.id, self.clap.latent_size)
 
+    @property
+    def space(self) -> Space:
+        """What a pack must fit."""
+        from exporters.pack import Space
+
+        return Space(self.backbone.id, self.clap.id, self.clap.latent_size, self.clap.layers)
+
     def learn_config(self) -> LearnConfig:
         """The settings about learning."""
         from models.learner import LearnConfig
@@ -156,19 +188,36 @@ class PenPal:
             half_life=chosen.half_life, flip_rate=chosen.flip_rate,
         )  # fmt: skip
 
+    def fits(self, record: EncoderRecord) -> bool:
+        """Whether it lies in the latent space of this home."""
+        return (record.backbone_id, record.clap_id) == (self.backbone.id, self.clap.id)
+
+    def left_behind(self) -> str:
+        """What to do about an active encoder of another latent space, which waits; empty when all is well."""
+        active = self.store.active_encoder()
+        if active is None or self.fits(active):
+            return ""
+        other = "backbone" if active.backbone_id != self.backbone.id else "latent space"
+        return f"Your voice {active.id[:12]} was made for another {other}: 'penpal encoder migrate' takes it along."
+
+    def active_here(self) -> EncoderRecord | None:
+        """The active encoder; None for the generic one, and while one of another latent space waits."""
+        active = self.store.active_encoder()
+        return active if active is not None and self.fits(active) else None
+
     def load_encoder(self, record: EncoderRecord) -> GaussianEncoder:
         """The encoder of this record. Raises PackError when its file is gone, damaged, or of another backbone."""
         from models.personal_encoder import GaussianEncoder
 
-        if (record.backbone_id, record.clap_id) != (self.backbone.id, self.clap.id):
+        if not self.fits(record):
             raise PackError(
                 f"Encoder {record.id[:12]} belongs to backbone {record.backbone_id[:12]} with CLaP "
-                f"{record.clap_id[:12]}: run 'penpal encoder use generic', or 'penpal personalize'."
+                f"{record.clap_id[:12]}: 'penpal encoder migrate {record.id[:12]}' takes it along to the ones in use."
             )
         path = self.home.encoders / record.file
         if not path.is_file() or file_sha256(path) != record.id:
             raise PackError(f"The encoder {record.id[:12]} is missing or damaged ({path}): 'penpal encoder rollback'.")
-        encoder, _ = GaussianEncoder.load(path, latent_size=self.clap.latent_size)
+        encoder, _ = GaussianEncoder.load(path, latent_size=self.clap.latent_size, base=self.clap.layers)
         return self.reading(encoder)
 
     def prompts_of(self, encoder: GaussianEncoder) -> TextVectors:
@@ -182,18 +231,51 @@ class PenPal:
         return encoder.reading(lambda messages: vectors.features([messages])[0])
 
     def voice(self, *, generic: bool = False) -> Voice:
-        """The active encoder's voice, or the generic one. Generic too, with `latents_off`, when parity failed."""
+        """The voice of this session, or the generic one.
+
+        Generic too, with `latents_off`, when parity failed or the active voice lies in another latent space.
+        """
         if not self.latents_trusted():
             return Voice(None, None)
-        return self.voice_of(None if generic else self.store.active_encoder())
+        if not generic and not self.is_trying:
+            self.latents_off = self.left_behind()
+        return self.voice_of(None if generic else self.session_encoder())
+
+    def try_voice(self, name: str) -> None:
+        """Writes in another voice than the active one for as long as this object lives; answers do not move it.
+
+        Raises UsageError for an unknown or a removed one.
+        """
+        self._tried = (usable_encoder(self.store, name, self.home.encoders),)
+
+    _tried: tuple[EncoderRecord | None] | None = None
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether this session writes in another voice than the active one."""
+        return self._tried is not None
+
+    def session_encoder(self) -> EncoderRecord | None:
+        """The encoder that this session writes with; None is the generic one."""
+        return self._tried[0] if self._tried else self.active_here()
+
+    def set_strength(self, strength: float) -> None:
+        """How strong voices are from now on, instead of what the settings say."""
+        drafts = self.settings.drafts.model_copy(update={"strength": strength})
+        self.settings = self.settings.model_copy(update={"drafts": drafts})
+
+    @property
+    def strength(self) -> float:
+        """From generic (0) to as learned (1) and beyond. Learning never sees it: only what drafts is scaled."""
+        return self.settings.drafts.strength
 
     def voice_of(self, record: EncoderRecord | None) -> Voice:
-        """The voice of this encoder; None is the generic one."""
+        """The voice of this encoder, at the strength that is set; None is the generic one."""
         from models.personal_encoder import GaussianEncoder
 
         if record is None:
             return Voice(GaussianEncoder.generic(self.clap.latent_size), None)
-        return Voice(self.load_encoder(record), record.id)
+        return Voice(self.load_encoder(record).scaled(self.strength), record.id)
 
     def _fast_path(self, record: EncoderRecord | None) -> FastPath:
         """From the active encoder; has heard every answer since the last run."""
@@ -225,18 +307,19 @@ class PenPal:
 
     def fast_path(self) -> FastPath:
         """What is known of the person now: the active encoder, moved by every answer since the last run."""
-        return self._fast_path(self.store.active_encoder())
+        return self._fast_path(self.active_here())
 
     def learn_now(self, writer: Writer, turn_id: int | None = None) -> int | None:
         """Moves a writer's voice by what was answered about this turn, or at the start by all since the last run.
 
         Under 50 ms for one turn. A writer whose voice a nightly run has replaced takes up the new one. Returns how many
-        turns the voice leans on besides what it was trained on; None when nothing changed, or when it is switched off.
+        turns the voice leans on besides what it was trained on; None when nothing changed, when it is switched off, or
+        when another voice is being tried.
         """
         from models.personal_encoder import GaussianEncoder
 
-        active = self.store.active_encoder()
-        if not self.settings.learning.fast or not isinstance(writer.voice.encoder, GaussianEncoder):
+        active = self.active_here()
+        if self.is_trying or not self.settings.learning.fast or not isinstance(writer.voice.encoder, GaussianEncoder):
             return None
         if replaced := writer.voice.encoder_id != (active.id if active else None):
             writer.voice = self.voice()
@@ -244,7 +327,8 @@ class PenPal:
         evidence = [] if turn_id is None else self.store.evidence_of_turn(turn_id, backbone_id=self.backbone.id)
         news = turn_id is None or path.hear(turn_id, evidence) or replaced
         if isinstance(writer.voice.encoder, GaussianEncoder):
-            writer.voice = replace(writer.voice, encoder=writer.voice.encoder.with_parts(path.parts()))
+            moved = writer.voice.encoder.with_parts(path.parts()).scaled(self.strength)
+            writer.voice = replace(writer.voice, encoder=moved)
         return path.answered if news else None
 
     def get_ready_to_learn(self, writer: Writer) -> None:
@@ -285,7 +369,16 @@ class PenPal:
         if not generic:
             with suppress(PenPalError):  # who cannot learn at once can still write
                 self.learn_now(writer)
+        self._shrink()
         return writer
+
+    def _shrink(self) -> None:
+        """Gives back what was needed to load weights: they were read and converted, and 70 MB of that are left."""
+        if "clap" in self.__dict__ and self.clap.mapping is not None:
+            from models.mapped_arrays import let_go
+
+            let_go(self.clap.mapping)
+        return_freed_memory()
 
     def close(self) -> None:
         """Frees what was made."""

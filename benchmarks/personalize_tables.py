@@ -48,7 +48,7 @@ def as_markdown(about: Mapping[str, Any], told: Row, rows: Sequence[Row]) -> str
         "",
         "## Learning curve",
         "",
-        *_table(
+        *markdown_table(
             [
                 "choices",
                 "tastes x seeds",
@@ -64,13 +64,19 @@ def as_markdown(about: Mapping[str, Any], told: Row, rows: Sequence[Row]) -> str
         "",
         "Win rate by taste:",
         "",
-        *_table(["taste", *map(str, points)], _tastes(curve, points)),
+        *markdown_table(["taste", *map(str, points)], _tastes(curve, points)),
     ]
     for task, title in TITLES.items():
         own = [row for row in rows if row["task"] == task]
         if own:
             lines += ["", f"## {title}", "", *_other(task, own)]
-    lines += ["", "## Figures", "", *_table(["figure", "value"], [[k, _number(v)] for k, v in told.items()]), ""]
+    lines += [
+        "",
+        "## Figures",
+        "",
+        *markdown_table(["figure", "value"], [[k, _number(v)] for k, v in told.items()]),
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -106,18 +112,20 @@ def _tastes(curve: list[Row], points: Sequence[int]) -> list[list[str]]:
 
 def _other(task: str, rows: list[Row]) -> list[str]:
     if task == "time":
-        return _table(["run", "pairs", "seconds"], [[r["taste"], str(r["pairs"]), f"{r['seconds']:.1f}"] for r in rows])
+        return markdown_table(
+            ["run", "pairs", "seconds"], [[r["taste"], str(r["pairs"]), f"{r['seconds']:.1f}"] for r in rows]
+        )
     if task == "random labels":
         sizes = sorted({row["pairs"] for row in rows})
         own = [[row for row in rows if row["pairs"] == pairs] for pairs in sizes]
-        return _table(
+        return markdown_table(
             ["pairs", "runs", "opened"],
             [
                 [str(n), str(len(each)), str(sum(r["activated"] for r in each))]
                 for n, each in zip(sizes, own, strict=True)
             ],
         )
-    return _table(
+    return markdown_table(
         ["taste", "win rate", "ties half", "perplexity"],
         [
             [name, f"{win_rate(own):.0%}", f"{ties_half(own):.0%}", f"{fmean(r['perplexity'] for r in own):.1f}"]
@@ -126,7 +134,8 @@ def _other(task: str, rows: list[Row]) -> list[str]:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines."""
     return [
         f"| {' | '.join(head)} |",
         f"|{' --- |' * len(head)}",

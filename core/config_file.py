@@ -17,7 +17,7 @@ def change_settings(home: Home, changes: Mapping[str, str | None]) -> None:
     path = home.config_file
     try:
         document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
-    except (TOMLKitError, UnicodeDecodeError) as error:
+    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}. Nothing was changed.") from error
     for name, value in changes.items():
         if value is not None:

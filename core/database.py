@@ -1,4 +1,4 @@
-"""The SQLite file itself: opened, migrated, locked, and its errors in words. Knows no table.
+"""The SQLite file itself: opened, upgraded, locked, copied, and its errors in words. Knows no table.
 
 Groups of queries (`conversation_rows`, `answer_rows`, `encoder_rows`) extend it; `core.store.Store` is all of them.
 """
@@ -10,17 +10,26 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
+from core.errors import BusyError, PenPalError, StoreError
+from core.files import sync_folder
+from core.lean_imports import hiding
+from core.paths import Home
 
-from core.errors import StoreError
-from core.migrations import migrations
+with hiding("pandas"):  # which sqlite-utils imports where it finds it: a second and 90 MB
+    from sqlite_utils import Database
+
+    from core.migrations import migrations
 
 BUSY_TIMEOUT_S = 10.0
+MAGIC = b"SQLite format 3\0"
+"""How every database begins that is not empty."""
+COPIES_KEPT = 3
+"""Of the file as it was before an upgrade."""
 
 
 class DatabaseFile:
@@ -29,32 +38,42 @@ class DatabaseFile:
     def __init__(self, path: Path | str = ":memory:") -> None:
         """Opens or creates the file. Raises StoreError when it is locked, newer than this program, or no database."""
         self._lock, self._path = threading.RLock(), path
-        with _readable_errors(path):
+        self.before_upgrade: Path | None = None
+        """Where the file was copied to before its schema was changed just now."""
+        with readable_errors(path):
             if path != ":memory:":
-                folder = Path(path).parent
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                Path(path).touch(mode=0o600)
+                Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if not Path(path).exists():
+                    Path(path).touch(mode=0o600)
+                _refuse_newer(Path(path))
+                self._opened = os.stat(path)
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
             connection.execute("PRAGMA foreign_keys = ON")
             self._db = Database(connection)
-            self._refuse_newer(path)
             if path != ":memory:":
                 self._enable_wal()
         if migrations.pending(self._db):
-            with self._transaction() as db:
-                migrations.apply(db)  # looks again at what is pending, now that no other program can migrate too
+            self._upgrade()
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
 
-    def _refuse_newer(self, path: Path | str) -> None:
-        known = {migration.name for migration in migrations._migrations}
-        unknown = sorted(applied.name for applied in migrations.applied(self._db) if applied.name not in known)
-        if unknown:
+    def _upgrade(self) -> None:
+        """All of what is pending or nothing. Raises StoreError, and leaves the file as it was, when that fails."""
+        try:
+            with self._transaction() as db:
+                # Looks again, now that no other program can upgrade it too.
+                if self._path != ":memory:" and migrations.applied(db) and migrations.pending(db):
+                    self.before_upgrade = _keep_copy(Path(self._path))
+                migrations.apply(db)
+        except PenPalError:
+            raise
+        except Exception as error:
             raise StoreError(
-                f"{path} was written by a newer PenPal (it has '{unknown[-1]}'): update PenPal. Nothing was changed."
-            )
+                f"{self._path} could not be upgraded to this PenPal ({error}): nothing in it was changed. Go on with "
+                "the PenPal that you had before."
+            ) from error
 
     def _enable_wal(self) -> None:
         """Two programs that make the same new database at once collide here, and SQLite's timeout does not help."""
@@ -68,9 +87,19 @@ class DatabaseFile:
                     raise
                 time.sleep(0.02)
 
+    def _refuse_moved(self) -> None:
+        """What is written to a file that was removed or replaced while it was open would be lost without a word."""
+        try:
+            moved = self._path != ":memory:" and not os.path.samestat(self._opened, os.stat(self._path))
+        except FileNotFoundError:
+            moved = True
+        if moved:
+            raise StoreError(f"{self._path} was removed or replaced while PenPal had it open: start PenPal again.")
+
     @contextmanager
     def _transaction(self) -> Iterator[Database]:
-        with self._lock, _readable_errors(self._path), self._db.conn:
+        with self._lock, readable_errors(self._path), self._db.conn:
+            self._refuse_moved()
             # Immediate: a transaction that first reads and then writes fails at once, whatever the timeout, when
             # another connection wrote in between. sqlite-utils reads the schema before each insert.
             self._db.conn.execute("BEGIN IMMEDIATE")
@@ -94,7 +123,7 @@ class DatabaseFile:
             db.execute(sql, list(row.values()))
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        with self._lock, _readable_errors(self._path):
+        with self._lock, readable_errors(self._path):
             return list(self._db.query(sql, values))
 
 
@@ -104,7 +133,7 @@ def now_utc() -> str:
 
 
 @contextmanager
-def _readable_errors(path: Path | str) -> Iterator[None]:
+def readable_errors(path: Path | str) -> Iterator[None]:
     """SQLite's and the disk's errors as one line that says what to do."""
     try:
         yield
@@ -127,3 +156,87 @@ def _readable_errors(path: Path | str) -> Iterator[None]:
         raise StoreError(f"{path} is not a PenPal database, or it is damaged ({error}).") from error
     except OSError as error:
         raise StoreError(f"{path}: {os.strerror(error.errno or 0)}. Set PENPAL_HOME elsewhere.") from error
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """One moment of a database, whoever writes to it meanwhile, as one new file. Raises StoreError."""
+    with readable_errors(source), closing(read_only(source)) as origin:
+        _refuse_newer(source)
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(sqlite3.connect(target)) as copy:
+            origin.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+
+
+@contextmanager
+def held_alone(path: Path) -> Iterator[bool]:
+    """Nobody else has the file open or opens it while the body runs, and all of it is in this one file.
+
+    Raises BusyError while any program has it open. Yields False, and holds nothing, when the file is no database.
+    """
+    with readable_errors(path), path.open("rb") as file:
+        is_database = file.read(len(MAGIC)) in (MAGIC, b"")
+    if not is_database:  # SQLite would remove the log that lies beside it
+        yield False
+        return
+    with readable_errors(path), closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            # SQLite leaves WAL mode, and folds the log in, only for the last program that has the file open.
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+            connection.execute("BEGIN EXCLUSIVE")
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("delete",):
+                raise sqlite3.OperationalError("locked by a program that opened it just now")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            raise BusyError(
+                f"A program has {path} open (chat, rate, serve, a nightly run?): close it, then try again."
+            ) from error
+        except sqlite3.DatabaseError:
+            yield False
+            return
+        yield True
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """Reads a file without changing a byte of it."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    # SQLite reads no database in WAL mode from a folder that cannot be written, unless it is told that nobody writes.
+    if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+        uri += "&immutable=1"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
+
+
+def _refuse_newer(path: Path) -> None:
+    if path.stat().st_size == 0:
+        return
+    known = {migration.name for migration in migrations._migrations}
+    with closing(read_only(path)) as connection:
+        unknown = sorted(a.name for a in migrations.applied(Database(connection)) if a.name not in known)
+    if unknown:
+        raise StoreError(
+            f"{path} was written by a newer PenPal (it has '{unknown[-1]}'): update PenPal. Nothing was changed."
+        )
+
+
+def _keep_copy(path: Path) -> Path:
+    """Copies the file as it is before an upgrade, and lets go of the oldest of such copies."""
+    folder = Home(path.parent).backups
+    folder.mkdir(exist_ok=True, mode=0o700)
+    start = f"{path.name}.before-v"
+    newest = max(migration.name for migration in migrations._migrations)
+    copy = folder / f"{start}{int(newest[1:4])}.{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
+    partial = folder / f".{copy.name}.partial"
+    for left in folder.glob(f".{start}*.partial"):  # by an upgrade that was killed: no two are at it at once
+        left.unlink()
+    try:
+        copy_database(path, partial)
+        os.replace(partial, copy)
+        sync_folder(folder)
+    finally:
+        partial.unlink(missing_ok=True)
+    # Not this one, whatever its date: the clock may have been set back.
+    others = [file for file in folder.iterdir() if file.name.startswith(start) and file != copy]
+    for old in sorted(others, key=lambda file: file.suffix)[: 1 - COPIES_KEPT]:
+        old.unlink()
+    return copy

@@ -9,6 +9,12 @@ from typing import Any
 
 from core.database import DatabaseFile
 
+MIGRATED = "migrated"
+"""How a voice was made: learned anew, after the backbone or its latent space changed, from the answers before, too."""
+MAPPED = "mapped"
+"""Taken along to this latent space by texts that both read; its answers need not be here."""
+PRIVATE = "private"
+"""Learned with differential privacy."""
 SQL_VARIABLES = 500
 """Keys asked for at once; SQLite allows 999 in its oldest versions still around."""
 
@@ -27,6 +33,17 @@ class EncoderRecord:
     status: str
     report: dict[str, Any]
     created_utc: str
+
+    @property
+    def made(self) -> str:
+        """How it came to be: one of those above, or its origin."""
+        return str(self.report.get("made", self.origin))
+
+    @property
+    def saw_until(self) -> int | None:
+        """The last answer of this home that it was trained on; None when it was trained on none of them."""
+        until = self.report.get("answers_until", self.report.get("last_act"))
+        return None if until is None else int(until)
 
 
 @dataclass(frozen=True)

@@ -50,3 +50,11 @@ class BusyError(PenPalError):
 
 class ScheduleError(PenPalError):
     """The machine's own scheduler refused, or there is none."""
+
+
+class PassphraseError(PenPalError):
+    """A passphrase is missing or empty, or it does not open the file."""
+
+
+class BackupError(PenPalError):
+    """A backup cannot be written, is not what it claims to be, or cannot be restored here."""

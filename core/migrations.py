@@ -44,6 +44,13 @@ def m005_what_was_learned(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m007_forgetting(db: Database) -> None:
+    """What was forgotten: how much and when, which numbers it had, and which voices were trained on it."""
+    for statement in _SEVENTH_SCHEMA.strip().split(";\n\n"):
+        db.execute(statement)
+
+
 # SQLite pastes an added column into the text of its table, with a comment that follows it: these stand before.
 _SECOND_SCHEMA = """
 -- why: 'wrong fact', 'shorter'
@@ -121,6 +128,33 @@ CREATE TABLE comparison_events (
     kind TEXT NOT NULL CHECK (kind IN ('offered', 'declined', 'confirmed', 'rolled back', 'reopened')),
     created_utc TEXT NOT NULL
 );
+"""
+
+_SEVENTH_SCHEMA = """
+CREATE TABLE forgettings (
+    id INTEGER PRIMARY KEY,
+    what TEXT NOT NULL CHECK (what IN ('draft', 'conversation', 'range', 'search', 'deleted', 'everything')),
+    conversations INTEGER NOT NULL, -- how many of each went
+    turns INTEGER NOT NULL,
+    drafts INTEGER NOT NULL,
+    feedback INTEGER NOT NULL,
+    swept_utc TEXT,                 -- when their traces were gone from the file too; NULL: not yet
+    created_utc TEXT NOT NULL
+);
+
+CREATE TABLE tombstones (
+    of_table TEXT NOT NULL CHECK (of_table IN ('conversations', 'turns', 'drafts', 'feedback')),
+    id INTEGER NOT NULL,            -- of the row that is gone; no other row gets it
+    forgetting_id INTEGER NOT NULL REFERENCES forgettings(id),
+    PRIMARY KEY (of_table, id)
+) WITHOUT ROWID;
+
+CREATE TABLE encoder_forgets (
+    encoder_id TEXT NOT NULL REFERENCES encoders(id),
+    forgetting_id INTEGER NOT NULL REFERENCES forgettings(id),
+    choices INTEGER NOT NULL,       -- that it was trained on
+    PRIMARY KEY (encoder_id, forgetting_id)
+) WITHOUT ROWID;
 """
 
 _FIRST_SCHEMA = """

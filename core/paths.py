@@ -8,6 +8,12 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+_OURS = (
+    "penpal.db", "config.toml", "serve.token", "nightly.log", "encoders", "runs", "windows", "backbones", "backups",
+    ".penpal.db", ".config.toml", ".backup", ".restore",
+)  # fmt: skip
+"""How the names of all that PenPal makes right below the home begin."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -36,8 +42,17 @@ class Home:
         return self.folder / "backbones"
 
     @property
+    def backups(self) -> Path:
+        """What an upgrade or a restore set aside."""
+        return self.folder / "backups"
+
+    @property
     def config_file(self) -> Path:
         return self.folder / "config.toml"
+
+    def is_ours(self, path: Path) -> bool:
+        """Whether this file or folder, right below the home, is one that PenPal makes."""
+        return path.name.startswith(_OURS)
 
 
 def penpal_home() -> Home:

@@ -25,6 +25,8 @@ class DraftSettings(BaseModel):
     min_p: float = Field(0.05, ge=0, lt=1)
     max_tokens: int = Field(160, ge=1, le=1024)
     """The longest draft."""
+    strength: float = Field(1.0, ge=0, le=1.5)
+    """How much of your voice: 0 writes as for anybody, 1 as it was learned, up to 1.5 is more than that."""
 
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_p, self.min_p, self.max_tokens)
@@ -62,6 +64,8 @@ class Settings(BaseSettings):
     """A GGUF of your own; without it the embedded backbone."""
     clap: Path | None = None
     """The CLaP weights that belong to your own backbone."""
+    gpu_layers: int | None = Field(None, ge=0)
+    """How many of the backbone's layers a GPU computes; without it all, where llama.cpp was built for one."""
     theme: Literal["dark", "light", "contrast"] = "dark"
     """How the screens look at first; a theme chosen on the screen is remembered."""
     keys: dict[str, str] = {}
@@ -102,5 +106,5 @@ def read_settings(home: Home) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"Setting '{name}' ({home.config_file} or the environment): {first['msg']}.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{home.config_file} cannot be read: {error}.") from error

@@ -11,16 +11,17 @@ from pathlib import Path
 
 from core.comparison_rows import ComparisonRows
 from core.conversation_rows import Conversation, Origin, Turn
-from core.database import now_utc
+from core.database import now_utc, readable_errors
 from core.digest_rows import DigestRows
 from core.encoder_rows import Activation, EncoderRecord, EncoderRows
+from core.forget_rows import ForgetRows
 from core.rating_rows import RatingRows
 from core.search_rows import Found, SearchRows
 
 __all__ = ["Activation", "Conversation", "EncoderRecord", "Found", "Origin", "Store", "Turn", "now_utc"]
 
 
-class Store(DigestRows, ComparisonRows, SearchRows, RatingRows, EncoderRows):
+class Store(ForgetRows, DigestRows, ComparisonRows, SearchRows, RatingRows, EncoderRows):
     """All reads and writes. Safe to call from several threads; each call is one transaction."""
 
     def keep_unsaved(self, place: str, text: str) -> None:
@@ -54,6 +55,11 @@ class Store(DigestRows, ComparisonRows, SearchRows, RatingRows, EncoderRows):
         row = {"id": backbone_id, "path": str(path), "added_utc": now_utc()}
         self._merge("backbones", row, "id", "UPDATE SET path = excluded.path")
 
+    def backbone_path(self, backbone_id: str) -> Path | None:
+        """Where a backbone lay when it was used last; None for one that never was."""
+        rows = self._rows("SELECT path FROM backbones WHERE id = ?", [backbone_id])
+        return Path(str(rows[0]["path"])) if rows else None
+
     def add_parity_check(self, runtime: str, backbone_id: str, clap_id: str, kl: float, passed: bool) -> None:
         row = {"runtime": runtime, "backbone_id": backbone_id, "clap_id": clap_id, "kl": kl, "passed": passed}
         self._insert("parity_checks", {**row})
@@ -66,6 +72,14 @@ class Store(DigestRows, ComparisonRows, SearchRows, RatingRows, EncoderRows):
             [runtime, backbone_id, clap_id],
         )
         return bool(rows[0]["passed"]) if rows else None
+
+    def forget_caches(self) -> None:
+        """Empties the tables that can be made again from the others, and the file's free room."""
+        with self._transaction() as db:
+            for table in ("vectors", "digests"):
+                db.execute(f"DELETE FROM {table}")
+        with self._lock, readable_errors(self._path):
+            self._db.vacuum()
 
     def counts(self) -> dict[str, int]:
         """Rows per table, for `doctor`."""

@@ -83,8 +83,19 @@ async def drafts(pilot: Pilot[None], screen: ChatScreen, prompt: str) -> None:
     await pilot.pause(0.5)
 
 
+async def above(pilot: Pilot[None], key: str, name: str, *keys: str) -> None:
+    """What a key opens above the chat, after some keys more; then it is left again."""
+    below = pilot.app.screen
+    await pilot.press(key)
+    await until(lambda: pilot.app.screen is not below)
+    await pilot.press(*keys)
+    await picture(pilot, name)
+    await pilot.press("escape")
+    await until(lambda: pilot.app.screen is below)
+
+
 async def chat(penpal: PenPal) -> None:
-    """Two drafts of which one is picked, in dark and in light, and then its edit with what changed."""
+    """Two drafts of which one is picked, in dark and in light; other drafts, both merged, and the edit of one."""
     screen = ChatScreen(penpal.store)
     async with opened(penpal, screen) as pilot:
         await ready(screen)
@@ -96,6 +107,8 @@ async def chat(penpal: PenPal) -> None:
         pilot.app.theme = "penpal-light"
         await picture(pilot, "chat-light")
         pilot.app.theme = "penpal-dark"
+        await above(pilot, "R", "hint")
+        await above(pilot, "m", "merge", "space", "down", "space", "left", "down", "space")
         await pilot.press("e")
         await until(lambda: screen.pair.editing)
         card = screen.pair.editing

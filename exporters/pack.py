@@ -1,26 +1,29 @@
 """A pack: one personal encoder in one file, for another PENPAL_HOME with the same backbone and CLaP.
 
 A pack is what an encoder in `PENPAL_HOME/encoders` is too: safetensors with a JSON `about` in the header. Only its
-manifest is stricter. Nothing in it is run, and nothing is believed before it was checked.
+manifest is stricter, and its arrays are in their small form (`models.compact`). Nothing in it is run, and nothing is
+believed before it was checked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-from safetensors import SafetensorError
-from safetensors.numpy import load
+import numpy as np
 
-from core.errors import PackError
+from core.errors import PackError, UsageError
 from core.files import write_atomically
 from core.store import EncoderRecord, Store, now_utc
-from exporters.manifest import SHOWN, Manifest, capacity_of, manifest_of, read_manifest
+from exporters.manifest import MAX_PAIRS, SHOWN, Manifest, capacity_of, card, manifest_of, read_manifest, weakened
+from exporters.pack_file import MAX_FILE_BYTES, PackFile, pack_file, read_bytes
+from models.checkpoint import Arrays, arrays_as_bytes
+from models.compact import DIFFERENCE, compacted, restored
 from models.learner import CapacityName
+from models.mixing import mixed, normalised
 from models.personal_encoder import LAYER_NAMES, GaussianEncoder
 
 MAX_BYTES: dict[CapacityName, int] = {
@@ -28,13 +31,29 @@ MAX_BYTES: dict[CapacityName, int] = {
     "shift and scale": 64_000,
     "contexts": 64_000,
     "head": 1_000_000,
-    "layers": 40_000_000,
+    "layers": MAX_FILE_BYTES,
 }
-"""Far more than each capacity needs (0.6 kB, 10 kB with 32 contexts, 80 kB, 15 MB over the embedded backbone): anything
-larger is something else. A head over a backbone that is 2,048 wide has 270 kB."""
-MAX_HEADER_BYTES = 256_000
-MAX_ARRAYS = 200
-MAX_NAME_CHARACTERS = 80
+"""Far more than each capacity needs (2 kB, 9 kB with 32 contexts, 41 kB, 7.1 MB over the embedded backbone): anything
+larger is something else."""
+
+Seal = Callable[[bytes], bytes]
+"""What is done with a file's bytes before they are written, such as locking them."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """The latent space that this home's voices lie in."""
+
+    backbone_id: str
+    clap_id: str
+    latent_size: int
+    layers: Arrays
+    """The layers of its frozen encoder, and their last norm, by their names in an encoder with layers of its own."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Of the states that a head reads."""
+        return len(self.layers["norm.weight"])
 
 
 @dataclass(frozen=True)
@@ -43,82 +62,179 @@ class Pack:
 
     manifest: Manifest
     encoder: GaussianEncoder
-    data: bytes
+    file: PackFile
 
     @property
     def id(self) -> str:
         """SHA-256 of the file."""
-        return hashlib.sha256(self.data).hexdigest()
+        return self.file.sha256
 
 
-def export_pack(record: EncoderRecord, encoders: Path, destination: Path, *, latent_size: int) -> Manifest:
-    """Writes a pack of an encoder that lies in the folder `encoders`. Raises PackError when it is damaged."""
-    source = encoders / record.file
-    encoder, about = GaussianEncoder.load(source, latent_size=latent_size)
-    # One that came as a pack leaves with the card it came with.
-    imported = record.origin == "imported"
-    manifest = read_manifest(about, source=str(source)) if imported else manifest_of(record, encoder)
-    encoder.save(destination, manifest.about())
-    return manifest
+def export_pack(
+    record: EncoderRecord,
+    encoders: Path,
+    destination: Path,
+    *,
+    space: Space,
+    licence: str | None = None,
+    strength: float = 1.0,
+    seal: Seal = bytes,
+) -> Manifest:
+    """Writes a pack of an encoder that lies in the folder `encoders`, at this strength of what was learned.
 
-
-def read_pack(
-    path: Path, *, backbone_id: str, clap_id: str, latent_size: int, encoder_shapes: Mapping[str, tuple[int, ...]]
-) -> Pack:
-    """Raises PackError when the file is missing, damaged, not a pack, or made for another backbone or CLaP.
-
-    `encoder_shapes`: of the frozen encoder's layers and norm, in whose place a personal encoder's own are put.
+    One that came as a pack leaves with the card and the licence that it came with, and unchanged at strength 1. `seal`
+    has the last word about the bytes. Raises PackError when it is damaged, or has layers and is of another CLaP than
+    `space`; UsageError for another licence of one that came as a pack.
     """
-    data = _bytes(path)
-    header = _header(data, path)
-    manifest = read_manifest(_about(header, path), source=str(path))
-    for what, theirs, ours in (("backbone", manifest.backbone, backbone_id), ("CLaP", manifest.clap, clap_id)):
+    source = encoders / record.file
+    encoder, about = GaussianEncoder.load(source, latent_size=space.latent_size, base=space.layers)
+    if record.origin == "imported":
+        if licence is not None:
+            raise UsageError("This voice came from somebody else: its licence stays as it is.")
+        manifest = read_manifest(about, source=str(source))
+        if strength == 1:
+            write_atomically(destination, seal(read_bytes(source)))
+            return manifest
+    else:
+        manifest = manifest_of(record, encoder, licence=licence)
+    if encoder.layers and (record.backbone_id, record.clap_id) != (space.backbone_id, space.clap_id):
+        raise PackError(  # its layers would be compared with those of a CLaP that they do not come from
+            f"Voice {record.id[:SHOWN]} belongs to backbone {record.backbone_id[:SHOWN]} with CLaP "
+            f"{record.clap_id[:SHOWN]}: set those again to export it."
+        )
+    manifest = weakened(manifest, strength, list(encoder.parts.contexts))
+    return _write(destination, encoder.scaled(strength), manifest, space, seal)
+
+
+def mix_packs(packs: Sequence[Pack], weights: Sequence[float], destination: Path, *, space: Space) -> Manifest:
+    """Writes a pack of their weighted mean (`models.mixing`); a weight of 1 alone leaves that voice as it is.
+
+    The licences of all of them go into the mix. Raises UsageError for weights that make no mean.
+    """
+    shares = normalised(weights, len(packs))
+    used = [(pack, share) for pack, share in zip(packs, shares, strict=True) if share > 0]
+    if len(used) == 1:
+        write_atomically(destination, used[0][0].file.data)
+        return used[0][0].manifest
+    encoder = mixed([pack.encoder for pack, _ in used], [share for _, share in used], space.layers)
+    manifests = [pack.manifest for pack, _ in used]
+    licences = list(dict.fromkeys(manifest.licence or "not said" for manifest in manifests))
+    made = replace(
+        manifests[0],
+        pairs=min(MAX_PAIRS, sum(manifest.pairs for manifest in manifests)),
+        accuracy=None,
+        accuracy_interval=None,
+        created=datetime.now(UTC).date().isoformat(),
+        strength=1.0,
+        licence=licences[0] if len(licences) == 1 else _together(licences),
+        mixed_of=[[pack.manifest.arrays_sha256 or pack.id, share] for pack, share in used],
+        epsilon=None,
+    )
+    return _write(destination, encoder, replace(made, card=card(made, list(encoder.parts.contexts))), space)
+
+
+def _together(licences: Sequence[str]) -> str:
+    """What a mix may say of its parts' licences: all of them, or that there are too many for a line."""
+    every = f"all of these together: {'; '.join(licences)}"
+    return every if len(every) <= 400 else f"those of {len(licences)} voices together; ask their authors"
+
+
+def _write(
+    destination: Path, encoder: GaussianEncoder, manifest: Manifest, space: Space, seal: Seal = bytes
+) -> Manifest:
+    """Raises PackError for an encoder that no pack could hold."""
+    arrays = compacted(encoder.arrays(), space.layers)
+    made = manifest.describing(encoder, arrays)
+    if made.sizes["bytes"] > MAX_BYTES[made.capacity]:
+        raise PackError(f"This voice takes {made.sizes['bytes'] // 1_000_000} MB, which is more than a pack may have.")
+    write_atomically(destination, seal(arrays_as_bytes(arrays, made.about())))
+    return made
+
+
+def read_pack(path: Path, space: Space) -> Pack:
+    """Raises PackError when the file is missing, damaged, not a pack, or made for another backbone or CLaP."""
+    return pack_of(read_bytes(path), space, source=str(path))
+
+
+def pack_of(data: bytes, space: Space, *, source: str) -> Pack:
+    """The pack that these bytes are. Raises as `read_pack`."""
+    file, manifest = looked_at(data, source=source)
+    if (why := misfit(manifest, space)) is not None:
+        raise PackError(f"{source} {why}: 'penpal encoder migrate {source}' takes it along, as far as that goes.")
+    stored = file.arrays()
+    encoder = GaussianEncoder.from_arrays(
+        restored(stored, space.layers, source=source), latent_size=space.latent_size, source=source
+    )
+    refuse_contradiction(encoder, manifest, stored, source)
+    _refuse_misfit(encoder, space, source)
+    return Pack(manifest, encoder, file)
+
+
+def looked_at(data: bytes, *, source: str) -> tuple[PackFile, Manifest]:
+    """What a file says about itself, whatever backbone it is for; its numbers are not read. Raises PackError."""
+    file = pack_file(data, source=source)
+    manifest = read_manifest(file.about, source=source)
+    file.refuse_larger(MAX_BYTES[manifest.capacity])
+    return file, manifest
+
+
+def misfit(manifest: Manifest, space: Space) -> str | None:
+    """Why it cannot be used in this home, in words; None when it can."""
+    for what, theirs, ours in (
+        ("backbone", manifest.backbone, space.backbone_id),
+        ("CLaP", manifest.clap, space.clap_id),
+    ):
         if theirs != ours:
-            raise PackError(
-                f"{path} was made for {what} {theirs[:SHOWN]}, this home has {what} {ours[:SHOWN]}: "
-                "it can only be used where it was made for."
-            )
-    _refuse_larger(data, MAX_BYTES[manifest.capacity], path)
-    _refuse_odd_arrays(header, path)
-    try:
-        arrays = load(data)
-    except (SafetensorError, ValueError) as error:
-        raise PackError(f"{path} is damaged: its numbers cannot be read.") from error
-    encoder = GaussianEncoder.from_arrays(arrays, latent_size=latent_size, source=str(path))
-    _refuse_misfit(encoder, manifest, encoder_shapes, path)
-    return Pack(manifest, encoder, data)
+            return f"was made for {what} {theirs[:SHOWN]}, this home has {what} {ours[:SHOWN]}"
+    return None
 
 
-def _refuse_odd_arrays(header: dict[str, Any], path: Path) -> None:
-    """What NumPy lacks, and names that should not reach a terminal; which arrays there should be is seen later."""
-    if len(header) > MAX_ARRAYS:
-        raise PackError(f"{path} is damaged: it holds {len(header)} arrays.")
-    for name, entry in header.items():
-        if not (name.isascii() and name.isprintable() and len(name) <= MAX_NAME_CHARACTERS):
-            raise PackError(f"{path} is damaged: it holds {ascii(name)[:40]}.")
-        if name != "__metadata__" and (not isinstance(entry, dict) or entry.get("dtype") not in ("F32", "F16")):
-            raise PackError(f"{path} is damaged: {name[:40]} is not float32.")
-
-
-def _refuse_misfit(
-    encoder: GaussianEncoder, manifest: Manifest, encoder_shapes: Mapping[str, tuple[int, ...]], path: Path
-) -> None:
-    """What the arrays' own shapes do not show."""
+def refuse_contradiction(encoder: GaussianEncoder, manifest: Manifest, stored: Arrays, source: str) -> None:
+    """Raises PackError unless the arrays, as they are stored, are what the manifest says."""
     holds, ranks = capacity_of(encoder), get_args(CapacityName)
     if ranks.index(holds) > ranks.index(manifest.capacity):
-        raise PackError(f"{path} is damaged: it says '{manifest.capacity}' and holds '{holds}'.")
-    center, hidden_size = encoder.parts.center, encoder_shapes["norm.weight"][0]
-    if center is not None and len(center) != hidden_size:
-        raise PackError(f"{path} is damaged: it reads {len(center)} features of a prompt, there are {hidden_size}.")
+        raise PackError(f"{source} is damaged: it says '{manifest.capacity}' and holds '{holds}'.")
+    if manifest.format_version == 1:
+        return
+    found = manifest.describing(encoder, stored)
+    if found.arrays_sha256 != manifest.arrays_sha256:
+        raise PackError(f"{source} is damaged: the SHA-256 of its numbers is not the one that it names.")
+    if (found.sizes, holds) != (manifest.sizes, manifest.capacity):
+        raise PackError(f"{source} is damaged: its sizes are not those that it names.")
+
+
+def checked_elsewhere(file: PackFile, manifest: Manifest) -> None:
+    """The checks of `pack_of` that can be made without the backbone that a pack is for. Raises PackError."""
+    stored, source = file.arrays(), file.source
+    differences = {name for name in stored if name.startswith(DIFFERENCE)}
+    # Layers in the small form are restored onto zeros: their types, shapes and ranges are checked just the same.
+    base: Arrays = {
+        name.removeprefix(DIFFERENCE): np.zeros(file.shapes[name], np.float16) for name in sorted(differences)
+    }
+    latent_size = (file.shapes.get("mean") or (0,))[0]
+    if latent_size == 0:
+        raise PackError(f"{source} is damaged: it holds no voice.")
+    encoder = GaussianEncoder.from_arrays(restored(stored, base, source=source), latent_size=latent_size, source=source)
+    refuse_contradiction(encoder, manifest, stored, source)
+
+
+def _refuse_misfit(encoder: GaussianEncoder, space: Space, source: str) -> None:
+    """What the arrays' own shapes do not show."""
+    center = encoder.parts.center
+    if center is not None and len(center) != space.hidden_size:
+        raise PackError(
+            f"{source} is damaged: it reads {len(center)} features of a prompt, there are {space.hidden_size}."
+        )
     layers = {name: array.shape for name, array in (encoder.layers or {}).items()}
-    if layers and layers != {name: encoder_shapes[name] for name in encoder_shapes if name.startswith(LAYER_NAMES)}:
-        raise PackError(f"{path} is damaged: its layers are not of the size that this CLaP's are.")
+    if layers and layers != {n: array.shape for n, array in space.layers.items() if n.startswith(LAYER_NAMES)}:
+        raise PackError(f"{source} is damaged: its layers are not of the size that this CLaP's are.")
 
 
-def import_pack(pack: Pack, store: Store, encoders: Path) -> EncoderRecord:
+def import_pack(pack: Pack, store: Store, encoders: Path, *, signed_by: str | None = None) -> EncoderRecord:
     """Keeps a pack as an encoder of this home, without activating it. The same pack twice is one encoder."""
     file = f"{pack.id}.safetensors"
-    write_atomically(encoders / file, pack.data)
+    write_atomically(encoders / file, pack.file.data)
+    told = ("accuracy", "accuracy_interval", "created", "card", "capacity", "licence", "epsilon")
     record = EncoderRecord(
         id=pack.id,
         file=file,
@@ -128,51 +244,8 @@ def import_pack(pack: Pack, store: Store, encoders: Path) -> EncoderRecord:
         clap_id=pack.manifest.clap,
         pairs=pack.manifest.pairs,
         status="kept",
-        report={name: getattr(pack.manifest, name) for name in ("accuracy", "created", "card", "capacity")},
+        report={name: getattr(pack.manifest, name) for name in told} | {"signed_by": signed_by},
         created_utc=now_utc(),
     )
     store.add_encoder(record)
     return record
-
-
-def _bytes(path: Path) -> bytes:
-    """The whole file, unless it is far too large to be a pack."""
-    largest = max(MAX_BYTES.values())
-    try:
-        with path.open("rb") as file:
-            data = file.read(largest + 1)
-    except OSError as error:
-        raise PackError(f"{path} cannot be read: {error.strerror}.") from error
-    _refuse_larger(data, largest, path)
-    return data
-
-
-def _refuse_larger(data: bytes, size_bytes: int, path: Path) -> None:
-    if len(data) > size_bytes:
-        raise PackError(f"{path} is not a PenPal encoder: it is larger than {size_bytes // 1000} kB.")
-
-
-def _header(data: bytes, path: Path) -> dict[str, Any]:
-    """The JSON at the start of a safetensors file: its length in 8 bytes, then the text."""
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or size > len(data) - 8:
-        raise PackError(f"{path} is not a PenPal encoder, or it was cut short.")
-    header = _json(data[8 : 8 + size], path) if size <= MAX_HEADER_BYTES else None
-    if not isinstance(header, dict):
-        raise PackError(f"{path} is not a PenPal encoder, or it is damaged.")
-    return header
-
-
-def _about(header: dict[str, Any], path: Path) -> object:
-    metadata = header.get("__metadata__")
-    about = metadata.get("about") if isinstance(metadata, dict) else None
-    if not isinstance(about, str):
-        raise PackError(f"{path} is not a PenPal encoder: use a file that 'penpal export' wrote.")
-    return _json(about.encode("utf-8", "replace"), path)
-
-
-def _json(text: bytes, path: Path) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PackError(f"{path} is not a PenPal encoder, or it is damaged.") from error

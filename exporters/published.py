@@ -22,6 +22,7 @@ from core.errors import BackboneError
 from core.files import write_atomically
 from models.backbone import Backbone, file_sha256, open_backbone
 from models.checkpoint import read_arrays
+from models.gguf_header import read_by_gguf
 
 CLAP, CONFIG, CARD, LOG = "clap.safetensors", "config.json", "README.md", "log.jsonl"
 FORMAT = "penpal-latent-space"
@@ -79,10 +80,12 @@ class Published:
 def tokenizer_sha256(gguf: Path) -> str:
     """Of the tokens, the merges and their kinds, in the GGUF's order."""
     digest = hashlib.sha256()
-    fields = GGUFReader(gguf).fields
-    for name in ("tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type"):
-        if name in fields:
-            digest.update(json.dumps([name, fields[name].contents()], ensure_ascii=False, default=str).encode())
+    named = ("tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type")
+    with read_by_gguf(gguf):
+        fields = GGUFReader(gguf).fields
+        for name in named:
+            if name in fields:
+                digest.update(json.dumps([name, fields[name].contents()], ensure_ascii=False, default=str).encode())
     return digest.hexdigest()
 
 

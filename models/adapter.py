@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, LlamaForCausalLM
 
 LATENT_POSITIONS = 4
+LatentPlace = Literal["after prompt", "before prompt"]
 
 
 class Adapter(nn.Module):
@@ -44,10 +45,10 @@ class Adapter(nn.Module):
         """[B, D] -> [B, L, 2, G, P, d]: keys (before RoPE) and values."""
         norm, key, value = self._frozen
         x = torch.einsum("bw,lwo->lbo", F.gelu(self.inp(z)), self.out) + self.bias[:, None]
-        x = x.view(self.n_layers, len(z), LATENT_POSITIONS, self.hidden)
+        x = x.view(self.n_layers, z.shape[0], LATENT_POSITIONS, self.hidden)
         x = F.rms_norm(x, (self.hidden,), eps=1e-6) * (norm * self.gain)[:, None, None]
         kv = torch.stack([torch.einsum("lbph,lkh->blpk", x, w) for w in (key, value)], 2)
-        return kv.view(len(z), self.n_layers, 2, LATENT_POSITIONS, self.kv_heads, self.head_size).transpose(3, 4)
+        return kv.view(z.shape[0], self.n_layers, 2, LATENT_POSITIONS, self.kv_heads, self.head_size).transpose(3, 4)
 
     @torch.no_grad()
     def start_as_text(self, lm: LlamaForCausalLM, prompts: Sequence[Sequence[int]]) -> None:

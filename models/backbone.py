@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from core.errors import BackboneError
 from core.protocols import Message
+from models.gguf_header import check_gguf, read_by_gguf
 
 if TYPE_CHECKING:
     import torch
@@ -41,11 +42,10 @@ class Backbone:
         """The GGUF's key/value fields that are not long lists."""
         from gguf import GGUFReader
 
-        return {
-            name: field.contents()
-            for name, field in GGUFReader(self.path).fields.items()
-            if not name.startswith(("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type"))
-        }
+        long = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type")
+        with read_by_gguf(self.path):
+            fields = GGUFReader(self.path).fields
+            return {name: field.contents() for name, field in fields.items() if not name.startswith(long)}
 
 
 class ChatTemplate:
@@ -80,10 +80,15 @@ def embedded_gguf() -> Path:
 
 
 def open_backbone(path: Path | None = None) -> Backbone:
-    """The backbone at `path`, or the embedded one, whose bytes must be the released ones."""
+    """The backbone at `path`, or the embedded one, whose bytes must be the released ones.
+
+    Raises BackboneError when there is none, or when the file is not whole.
+    """
     file = path or embedded_gguf()
     if not file.is_file():
         raise BackboneError(f"No backbone at {file}: give the path of a GGUF file.")
+    if path is not None:
+        check_gguf(file)
     digest = file_sha256(file)
     if path is None and digest != EMBEDDED_SHA256:
         raise BackboneError(

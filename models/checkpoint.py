@@ -24,18 +24,26 @@ Arrays = dict[str, NDArray[Any]]
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
     """Safetensors with one JSON string, `about`, in its header."""
+    write_atomically(path, arrays_as_bytes(arrays, about))
+
+
+def arrays_as_bytes(arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> bytes:
+    """The bytes of such a file."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, save(contiguous, metadata={"about": json.dumps(about, sort_keys=True)}))
+    return save(contiguous, metadata={"about": json.dumps(about, sort_keys=True)})
 
 
 def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays and `about`. Raises BackboneError when the file is missing or damaged."""
+    """Arrays and `about`. Raises BackboneError when the file is missing, damaged, or of numbers that NumPy lacks."""
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise BackboneError(f"{path} is missing or damaged ({error}).") from error
+    if not isinstance(about, dict):
+        raise BackboneError(f"{path} is damaged: it does not say what it is.")
+    return arrays, about
 
 
 def read_cache(path: Path) -> tuple[Arrays, dict[str, Any]] | None:

@@ -68,7 +68,7 @@ class LlamaDecoder:
         """Held besides by whoever must not wait; who only warms the cache looks at it and gives way."""
         self._closing = False
         self._prompt_ids: list[int] = []
-        self._layout = self._read_layout() if adapter else None
+        self._layout = state_layout(self._context, adapter.positions, 1 + MAX_DRAFTS) if adapter else None
 
     @property
     def backbone_id(self) -> str:
@@ -76,7 +76,15 @@ class LlamaDecoder:
 
     @property
     def device(self) -> str:
-        return f"llama.cpp on {self._context.threads} CPU threads"
+        threads = f"{self._context.threads} CPU threads"
+        if not self._model.gpu_layers:
+            return f"llama.cpp on {threads}"
+        return f"llama.cpp, {self._model.gpu_layers} of {self._model.layers} layers on the GPU, {threads}"
+
+    @property
+    def model(self) -> LlamaModel:
+        """The loaded weights and tokenizer, which `close` frees."""
+        return self._model
 
     @property
     def has_latents(self) -> bool:
@@ -252,21 +260,20 @@ class LlamaDecoder:
         for sequence in range(1, 1 + 2 * MAX_DRAFTS):
             self._context.forget(sequence)
 
-    def _read_layout(self) -> StateLayout:
-        """Parses the state of P decoded tokens; the context is empty before and after."""
-        assert self._adapter is not None
-        cells = self._adapter.positions
-        latent = 1 + MAX_DRAFTS
-        self._context.decode([Entry(0, i, latent) for i in range(cells)])
-        template = self._context.state(latent)
-        self._context.forget()
-        return StateLayout.parse(
-            template,
-            sequence=latent,
-            layers=self._model.layers,
-            cells=cells,
-            row_values=self._model.kv_heads * self._model.head_size,
-        )
+
+def state_layout(context: LlamaContext, positions: int, sequence: int) -> StateLayout:
+    """Parses the state of so many decoded tokens of a sequence; the context is empty before and after."""
+    context.decode([Entry(0, i, sequence) for i in range(positions)])
+    template = context.state(sequence)
+    context.forget()
+    model = context.model
+    return StateLayout.parse(
+        template,
+        sequence=sequence,
+        layers=model.layers,
+        cells=positions,
+        row_values=model.kv_heads * model.head_size,
+    )
 
 
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:

@@ -60,27 +60,30 @@ class LatentEncoder(nn.Module):
 
     def forward(self, pairs: Sequence[TokenPair]) -> Posterior:
         """Posteriors of prompt-response pairs of any lengths: joined first, padded after."""
-        mean, log_variance = self.head(self.pooled(pairs)).chunk(2, -1)
-        return Posterior(mean, (log_variance + LOG_VARIANCE_START).clamp(*LOG_VARIANCE_RANGE))
+        return self.posterior(self.pooled(pairs))
 
     def pooled(self, pairs: Sequence[TokenPair]) -> Tensor:
         """[B, H] float32: normalised hidden states, averaged over each response."""
-        embedding, rotary = self._frozen
         length = max(len(x) + len(y) for x, y in pairs)
         ids = torch.zeros(len(pairs), length, dtype=torch.long)
         is_text = torch.zeros(len(pairs), length, dtype=torch.bool)
-        is_response = torch.zeros(len(pairs), length)
+        is_response = torch.zeros(len(pairs), length, dtype=torch.bool)
         for i, (x, y) in enumerate(pairs):
             end = len(x) + len(y)
             ids[i, :end] = torch.tensor([*x, *y])
             is_text[i, :end] = True
-            is_response[i, len(x) : end] = 1
-        device = embedding.device
-        ids, is_text, is_response = ids.to(device), is_text.to(device), is_response.to(device)
-        causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+            is_response[i, len(x) : end] = True
+        device = self._frozen[0].device
+        return self.read(ids.to(device), is_text.to(device), is_response.to(device))
+
+    def read(self, ids: Tensor, is_text: Tensor, is_response: Tensor) -> Tensor:
+        """[B, H] float32 of padded texts [B, T]: which ids are text, and which of these are averaged over (bool)."""
+        embedding, rotary = self._frozen
+        length = ids.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
         mask = causal & is_text[:, None, None, :]
         hidden = embedding[ids].float()
-        positions = torch.arange(length, device=device)[None]
+        positions = torch.arange(length, device=ids.device)[None]
         rotation = rotary(hidden, positions)
         for layer in self.layers:
             out = layer(hidden, attention_mask=mask, position_ids=positions, position_embeddings=rotation)
@@ -88,6 +91,11 @@ class LatentEncoder(nn.Module):
         weights = is_response / is_response.sum(1, keepdim=True)
         pooled: Tensor = (self.norm(hidden) * weights[..., None]).sum(1)
         return pooled
+
+    def posterior(self, pooled: Tensor) -> Posterior:
+        """From states [B, H]."""
+        mean, log_variance = self.head(pooled).chunk(2, -1)
+        return Posterior(mean, (log_variance + LOG_VARIANCE_START).clamp(*LOG_VARIANCE_RANGE))
 
 
 def encoder_from(clap: Arrays, lm: LlamaForCausalLM) -> LatentEncoder:

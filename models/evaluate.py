@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 
 from core.protocols import Decoder, Latent, Message, Sampling
 from models import clap
-from models.adapter import Adapter, prompt_caches
+from models.adapter import Adapter, LatentPlace, prompt_caches
 from models.encoder import LatentEncoder, Posterior
 from models.fluency import distinct2, perplexity, write_drafts
 from models.sampling import PromptResponses
@@ -49,7 +49,12 @@ class ClapReport:
 
 @torch.no_grad()
 def evaluate_likelihoods(
-    lm: LlamaForCausalLM, encoder: LatentEncoder, adapter: Adapter, rows: Sequence[PromptResponses]
+    lm: LlamaForCausalLM,
+    encoder: LatentEncoder,
+    adapter: Adapter,
+    rows: Sequence[PromptResponses],
+    *,
+    latent_place: LatentPlace = "after prompt",
 ) -> dict[str, float]:
     """The numbers that need the reference decoder's log-likelihoods."""
     torch.manual_seed(0)
@@ -62,7 +67,7 @@ def evaluate_likelihoods(
         for name, responses in (("k4", plain[:4]), ("k4_styled", plain[:2] + styled[:2])):
             if len(responses) < 4:
                 continue
-            table, posterior = contrasted(lm, encoder, adapter, row.prompt_ids, responses)
+            table, posterior = contrasted(lm, encoder, adapter, row.prompt_ids, responses, latent_place)
             groups[name].append(summed_up(table))
             if name == "k4":
                 everything.append(posterior)
@@ -104,14 +109,18 @@ def contrasted(
     adapter: Adapter,
     prompt_ids: Sequence[int],
     responses: Sequence[Sequence[int]],
+    latent_place: LatentPlace = "after prompt",
 ) -> tuple[Tensor, Posterior]:
     """[K, K]: log p(y_k | x, z_j), z_j drawn from the posterior of response j; and those posteriors."""
     k = len(responses)
-    cache = prompt_caches(lm, [prompt_ids])
     posterior = encoder([(prompt_ids, y) for y in responses])
     kv = adapter(posterior.sample())
-    table = torch.stack([clap.response_log_likelihood(lm, cache, [0] * k, [y] * k, kv) for y in responses])
-    return table, posterior
+    if latent_place == "after prompt":
+        cache = prompt_caches(lm, [prompt_ids])
+        rows = [clap.response_log_likelihood(lm, cache, [0] * k, [y] * k, kv) for y in responses]
+    else:
+        rows = [clap.latent_first_log_likelihood(lm, [prompt_ids] * k, [y] * k, kv) for y in responses]
+    return torch.stack(rows), posterior
 
 
 def summed_up(table: Tensor) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.errors import LatentStateError
 from core.protocols import Latent
 from models.checkpoint import Arrays, read_cache, write_arrays
+from models.gguf_header import read_by_gguf
 
 Floats = NDArray[np.float32]
 STATE_MAGIC = 0xAF143CD8
@@ -83,19 +84,19 @@ def backbone_projections(gguf: Path, cache_file: Path) -> tuple[Arrays, dict[str
     from gguf import GGUFReader
     from gguf.quants import dequantize
 
-    reader = GGUFReader(gguf)
-    tensors = {t.name: t for t in reader.tensors}
-    layers = int(reader.fields["llama.block_count"].contents())
-
     def stack(name: str) -> Floats:
         parts = [tensors[f"blk.{i}.{name}.weight"] for i in range(layers)]
         return np.stack([dequantize(t.data, t.tensor_type) for t in parts]).astype(np.float32)
 
-    arrays: Arrays = {"norm": stack("attn_norm"), "key": stack("attn_k"), "value": stack("attn_v")}
-    about = {
-        "rope_base": float(reader.fields["llama.rope.freq_base"].contents()),
-        "head_size": int(reader.fields["llama.rope.dimension_count"].contents()),
-    }
+    with read_by_gguf(gguf):
+        reader = GGUFReader(gguf)
+        tensors = {t.name: t for t in reader.tensors}
+        layers = int(reader.fields["llama.block_count"].contents())
+        arrays: Arrays = {"norm": stack("attn_norm"), "key": stack("attn_k"), "value": stack("attn_v")}
+        about = {
+            "rope_base": float(reader.fields["llama.rope.freq_base"].contents()),
+            "head_size": int(reader.fields["llama.rope.dimension_count"].contents()),
+        }
     write_arrays(cache_file, arrays, about)
     return arrays, about
 

@@ -388,6 +388,7 @@ def trial(
     learning: LearnConfig,
     config: LayersConfig = LayersConfig(),
     *,
+    adopted: Parts | None = None,
     device: Device = "auto",
     checkpoint: Path | None = None,
     between: Callable[[], None] = lambda: None,
@@ -395,6 +396,8 @@ def trial(
     progress: Callable[[float], None] = lambda share: None,
 ) -> Trial:
     """Trains layers from the capacity that cross-validation chose, and asks choices that neither has seen.
+
+    `adopted`: the encoder that this capacity is a step away from, if not N(0, I); `encoder` reads prompts as it does.
 
     What was asked is what is used: training once more on all rows would double the time for a fifth more evidence.
     Only the newest MAX_ROWS are trained on and asked, so that time and memory are bounded.
@@ -407,7 +410,7 @@ def trial(
     stop_on = validation.folds(seen, replace(learning, folds=max(10, len(seen) // MAX_STOP_ROWS)))[0]
     known = ~fold
     known[np.flatnonzero(rest)[stop_on]] = False
-    start = learner.fit(aged.take(known), learner.designs(rows)[simpler.capacity], unaged)
+    start = learner.fit(aged.take(known), learner.designs(rows)[simpler.capacity], unaged, start=adopted)
     result = train_layers(
         seen, [prompts[i] for i in np.flatnonzero(rest).tolist()], learner.within(start, learning.max_norm), encoder,
         config, unaged, stop_on=stop_on, device=device, checkpoint=checkpoint, between=between, deadline=deadline,

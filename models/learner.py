@@ -9,6 +9,7 @@ encoder. Knows nothing of texts, files or people.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -237,30 +238,60 @@ def head_design(features: NDArray[np.float32]) -> Design:
 
 
 def fit(rows: Rows, design: Design, config: LearnConfig, *, start: Parts | None = None) -> Parts:
-    """The encoder that latent DPO finds. With `start`, a shift of that encoder, held to it by the prior."""
+    """The encoder that latent DPO finds. With `start`, a step away from that encoder, which the prior holds it to."""
     aged = rows.aged(config.half_life)
     latent_size = rows.difference.shape[1]
-    columns, offset, weight, tie = _problem(aged, design, config)
-    if start is not None:
-        offset = offset + start.margins(aged)
+    columns, offset, weight, tie = _problem(aged, design, config, start)
     ridge = design.ridge(config, latent_size)
     if config.variant == "marginal":
+        assert start is None  # the margin that it starts with would have to be told apart by dimension
         parameters = np.empty(len(ridge))
         for at in (slice(d, None, latent_size) for d in range(latent_size)):  # all that depends on one dimension
             parameters[at] = _newton(columns[:, at], offset, weight, tie, ridge[at], config)
     else:
         parameters = _newton(columns, offset, weight, tie, ridge, config)
     parts = design.parts(parameters, latent_size)
-    if start is not None:
-        parts = replace(start, mean=start.mean + np.exp(start.log_variance) * parts.mean)
-    return parts
+    return parts if start is None else _stepped(start, parts)
 
 
-def _problem(rows: Rows, design: Design, config: LearnConfig) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
+def _stepped(start: Parts, step: Parts) -> Parts:
+    """Both in one: their natural parameters, as differences from those of N(0, I), add up."""
+    if not step.log_variance.any() and not step.contexts and step.head is None:
+        return replace(start, mean=start.mean + np.exp(start.log_variance) * step.mean)  # and nothing is rounded
+    before, change = np.exp(-start.log_variance), np.exp(-step.log_variance)
+    precision = np.clip(before + change - 1, *PRECISION_RANGE)
+    return combined([(start, before / precision), (step, change / precision)], -np.log(precision))
+
+
+def combined(voices: Sequence[tuple[Parts, Array]], log_variance: Array) -> Parts:
+    """The encoder whose mu(x) is the sum of these encoders' mu(x), each times its factors [D].
+
+    Heads with different centres become one around their mean; what that moves goes into the mean.
+    """
+    none = np.zeros_like(log_variance)
+    names = sorted({name for parts, _ in voices for name in parts.contexts})
+    mean: Array = np.sum([factor * parts.mean for parts, factor in voices], axis=0)
+    contexts = {n: np.sum([factor * p.contexts.get(n, none) for p, factor in voices], axis=0) for n in names}
+    headed = [(p.center, p.head, factor) for p, factor in voices if p.center is not None and p.head is not None]
+    if not headed:
+        return Parts(mean, log_variance, contexts)
+    center: Array = np.mean([own for own, _, _ in headed], axis=0)
+    head: Array = np.sum([factor * own for _, own, factor in headed], axis=0)
+    mean = mean + np.sum([factor * ((center - own) @ matrix) for own, matrix, factor in headed], axis=0)
+    return Parts(mean, log_variance, contexts, center, head)
+
+
+def _problem(
+    rows: Rows, design: Design, config: LearnConfig, start: Parts | None
+) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
     """Columns [M, P], offsets [M], weights [M] and ties [M] of everything that is compared."""
     found = comparisons(rows, config)
     columns = design.columns(design.psi(rows)[found.row], found.difference, found.spread)
-    return columns, found.offset, found.weight, found.tie
+    offset = found.offset
+    if start is not None:
+        of_row = rows.take(found.row)
+        offset = offset + start.margins(replace(of_row, difference=found.difference, spread=found.spread))
+    return columns, offset, found.weight, found.tie
 
 
 @dataclass(frozen=True)

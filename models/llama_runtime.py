@@ -20,6 +20,8 @@ from core.errors import BackboneError, LatentStateError
 from core.protocols import Sampling
 
 ALL_POSITIONS = -1
+ALL_LAYERS = 999
+"""More than any backbone has, and one for the output."""
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
@@ -50,17 +52,24 @@ class Entry:
 class LlamaModel:
     """The weights and the tokenizer of one GGUF file."""
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0, vocabulary_only: bool = False) -> None:
-        """`vocabulary_only` reads the tokenizer and no weights. Raises BackboneError for a file it cannot load."""
+    def __init__(self, path: Path, *, gpu_layers: int | None = None, vocabulary_only: bool = False) -> None:
+        """`gpu_layers`: how many a GPU computes; None is all of them, where there is a GPU that llama.cpp can use.
+
+        `vocabulary_only` reads the tokenizer and no weights. Raises BackboneError for a file it cannot load.
+        """
         _start_backend()
         params = lib.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers
+        params.n_gpu_layers = (ALL_LAYERS if gpu_layers is None else gpu_layers) if offloads_to_gpu() else 0
+        self.gpu_layers = 0
+        """How many of them a GPU computes."""
         params.vocab_only = vocabulary_only
         self.path = path
         self._model = lib.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise BackboneError(f"llama.cpp cannot load {path}: not a GGUF file of a model it knows, or damaged.")
         self._vocab = lib.llama_model_get_vocab(self._model)
+        if params.n_gpu_layers and not vocabulary_only:
+            self.gpu_layers = min(params.n_gpu_layers, self.layers)
         self.vocab_size = int(lib.llama_vocab_n_tokens(self._vocab))
         self.trained_context_tokens = int(lib.llama_model_n_ctx_train(self._model))
 
@@ -200,6 +209,18 @@ class LlamaContext:
         if taken != len(state):
             raise LatentStateError(f"llama.cpp took {taken} of {len(state)} bytes of a cache state.")
 
+    def save_session(self, path: Path, tokens: Sequence[int]) -> None:
+        """The whole cache and the tokens that stand for it, as llama.cpp's own tools keep a prompt."""
+        ids = (lib.llama_token * len(tokens))(*tokens)
+        if not lib.llama_state_save_file(self._context, str(path).encode(), ids, len(tokens)):
+            raise LatentStateError(f"llama.cpp could not write {path}: is the disk full?")
+
+    def save_sequence(self, path: Path, sequence: int, tokens: Sequence[int]) -> None:
+        """One sequence of the cache and its tokens, as llama.cpp's server keeps a slot."""
+        ids = (lib.llama_token * len(tokens))(*tokens)
+        if not lib.llama_state_seq_save_file(self._context, str(path).encode(), sequence, ids, len(tokens)):
+            raise LatentStateError(f"llama.cpp could not write {path}: is the disk full?")
+
     def close(self) -> None:
         if self._context:
             lib.llama_free(self._context)
@@ -235,21 +256,43 @@ class TokenSampler:
             self._chain = None
 
 
-DENSE_TYPES = {"f16": 1, "bf16": 32}
-"""llama.cpp's file types without block quantization."""
+FileType = Literal["F32", "F16", "BF16", "Q8_0", "Q5_K_M", "Q4_K_M", "Q4_0"]
+FILE_TYPES: dict[FileType, int] = {
+    "F32": lib.LLAMA_FTYPE_ALL_F32,
+    "F16": lib.LLAMA_FTYPE_MOSTLY_F16,
+    "BF16": lib.LLAMA_FTYPE_MOSTLY_BF16,
+    "Q8_0": lib.LLAMA_FTYPE_MOSTLY_Q8_0,
+    "Q5_K_M": lib.LLAMA_FTYPE_MOSTLY_Q5_K_M,
+    "Q4_K_M": lib.LLAMA_FTYPE_MOSTLY_Q4_K_M,
+    "Q4_0": lib.LLAMA_FTYPE_MOSTLY_Q4_0,
+}
+"""llama.cpp's numbers of file types, the first three without block quantization."""
 
 
-def write_dense_gguf(source: Path, target: Path, kind: Literal["f16", "bf16"]) -> Path:
-    """The same weights without block quantization. On CPUs with bf16 units, batches decode twice as fast as Q4_1."""
+def write_gguf_as(source: Path, target: Path, kind: FileType) -> Path:
+    """The same weights in another format, by llama.cpp's own quantizer; a target that is there is left as it is.
+
+    On CPUs with bf16 units, batches decode twice as fast from BF16 as from Q4_1.
+    """
     if target.exists():
         return target
     _start_backend()
     target.parent.mkdir(parents=True, exist_ok=True)
     params = lib.llama_model_quantize_default_params()
-    params.ftype = DENSE_TYPES[kind]
+    params.ftype = FILE_TYPES[kind]
     params.allow_requantize = True
+    params.nthread = cpu_threads()
     partial = target.with_suffix(".partial")
-    if status := lib.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)):
-        raise BackboneError(f"llama.cpp could not convert {source} to {kind} (status {status}): is the disk full?")
-    os.replace(partial, target)
+    try:
+        if status := lib.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)):
+            raise BackboneError(f"llama.cpp could not write {source} as {kind} (status {status}): is the disk full?")
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
     return target
+
+
+def offloads_to_gpu() -> bool:
+    """Whether this build of llama.cpp can compute on a GPU, and finds one."""
+    _start_backend()
+    return bool(lib.llama_supports_gpu_offload())

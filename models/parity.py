@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import LatentStateError
 from core.protocols import Decoder, Latent, Message
 from models.checkpoint import Arrays
 
@@ -64,7 +65,14 @@ def compare(reference: NDArray[np.float32], found: NDArray[np.float32]) -> Parit
 
 
 def parity_with_reference(decoder: Decoder, clap: Arrays) -> Parity:
-    """The decoder against the log-probabilities that were published with the CLaP."""
+    """The decoder against the log-probabilities that were published with the CLaP.
+
+    Raises LatentStateError when there are none: whether the decoder does what it should cannot be told then.
+    """
+    if "parity.log_probs" not in clap:
+        raise LatentStateError(
+            "These CLaP weights lack the reference that drafts are checked by: 'penpal backbone publish' adds it."
+        )
     reference = clap["parity.log_probs"].astype(np.float32)
     return compare(reference, reference_log_probs(decoder, clap["adapter.inp.weight"].shape[1]))
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from core.errors import BackboneError, PackError
 from core.protocols import Latent, Message
 from models.checkpoint import Arrays, read_arrays, write_arrays
+from models.compact import restored
 from models.learner import Array, Parts, shrinking
 from models.text_encoder import layer_arrays
 
@@ -75,8 +76,12 @@ class GaussianEncoder:
         return (self.mean(messages, context) + np.exp(self.parts.log_variance / 2) * noise).astype(np.float32)
 
     def scaled(self, strength: float) -> GaussianEncoder:
-        """From generic (0) to as learned (1)."""
+        """From generic (0) to as learned (1), both to the bit, and beyond."""
         parts = self.parts
+        if strength == 1:
+            return self
+        if strength == 0:
+            return self.with_parts(Parts.generic(len(parts.mean)))
         return self.with_parts(
             replace(
                 parts,
@@ -95,25 +100,34 @@ class GaussianEncoder:
         """The same, with this way to read prompts."""
         return GaussianEncoder(self.parts, layers=self.layers, features=features)
 
-    def save(self, path: Path, about: dict[str, Any]) -> None:
-        """Writes the encoder; `about` names the backbone and the CLaP it belongs to."""
+    def arrays(self) -> Arrays:
+        """As a file holds them: float32, the layers float16; no layers without a head, which alone reads them."""
         arrays = {"mean": self.parts.mean, "log_variance": self.parts.log_variance}
         arrays |= {f"context.{name}": shift for name, shift in self.parts.contexts.items()}
         if self.parts.head is not None and self.parts.center is not None:
             arrays |= {"head": self.parts.head, "center": self.parts.center}
         stored: Arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
-        stored |= {name: array.astype(np.float16) for name, array in (self.layers or {}).items()}
-        write_arrays(path, stored, about)
+        if "head" in stored:
+            stored |= {name: array.astype(np.float16) for name, array in (self.layers or {}).items()}
+        return stored
+
+    def save(self, path: Path, about: dict[str, Any]) -> None:
+        """Writes the encoder; `about` names the backbone and the CLaP it belongs to."""
+        write_arrays(path, self.arrays(), about)
 
     @classmethod
     def load(
-        cls, path: Path, *, latent_size: int, features: PromptFeatures | None = None
+        cls, path: Path, *, latent_size: int, base: Arrays | None = None, features: PromptFeatures | None = None
     ) -> tuple[GaussianEncoder, dict[str, Any]]:
-        """Raises PackError when the file is damaged or of another shape."""
+        """Raises PackError when the file is damaged or of another shape.
+
+        `base`: the CLaP's own layers, which a file in the small form (`models.compact`) needs if it has layers.
+        """
         try:
             arrays, about = read_arrays(path)
         except BackboneError as error:
             raise PackError(f"The encoder {path} is missing or damaged.") from error
+        arrays = restored(arrays, base or {}, source=str(path))
         return cls.from_arrays(arrays, latent_size=latent_size, source=str(path), features=features), about
 
     @classmethod
@@ -127,7 +141,8 @@ class GaussianEncoder:
         contexts = [name for name in arrays if CONTEXT_NAME.fullmatch(name)]
         known = {"mean", "log_variance", *contexts, *(("head", "center") if "head" in arrays else ())}
         if set(arrays) != known or len(contexts) > MAX_CONTEXTS:
-            raise PackError(f"{source} is not a personal encoder: it holds {', '.join(sorted(arrays)) or 'nothing'}.")
+            held = ", ".join(ascii(name)[1:-1] for name in sorted(arrays))
+            raise PackError(f"{source} is not a personal encoder: it holds {held[:160] or 'nothing'}.")
         hidden = len(arrays["center"]) if arrays.get("center", np.zeros(())).ndim else 0
         for name, array in arrays.items():
             shape = {"head": (hidden, latent_size), "center": (hidden,)}.get(name, (latent_size,))
@@ -135,8 +150,9 @@ class GaussianEncoder:
                 raise PackError(
                     f"{source}: {name} is {array.dtype}{list(array.shape)}, float32{list(shape)} was expected."
                 )
-            sane = name in ("center", "head") or np.linalg.norm(array.astype(np.float64)) <= MAX_ARRAY_NORM
-            if not np.isfinite(array).all() or not sane:
+            # First of all: what is not a number may not even be computed with, some of it warns.
+            finite = bool(np.isfinite(array).all())
+            if not finite or (name not in ("center", "head") and not _is_near(array)):
                 raise PackError(f"{source}: {name} holds values that no training makes.")
         wide = {name: array.astype(np.float64) for name, array in arrays.items()}
         parts = Parts(
@@ -147,6 +163,10 @@ class GaussianEncoder:
             wide.get("head"),
         )
         return cls(parts, layers=layers or None, features=features)
+
+
+def _is_near(array: NDArray[Any]) -> bool:
+    return bool(np.linalg.norm(array.astype(np.float64)) <= MAX_ARRAY_NORM)
 
 
 LAYER_NAMES = ("layers.", "norm.")
@@ -165,8 +185,9 @@ def refuse_misfits(layers: Arrays, arrays: Arrays, source: str) -> None:
         needs = f"float16{list(expected[name])}" if name in expected else "absent"
         if has != needs:
             raise PackError(f"{source}: {ascii(name)[1:-1][:80]} is {has}, {needs} was expected.")
-        # As float32, whose comparison with a limit is exact; not a number is never below it.
-        if not (np.abs(layers[name].astype(np.float32)) <= MAX_LAYER_WEIGHT).all():
+        # As float32, whose comparison with a limit is exact.
+        finite = bool(np.isfinite(layers[name]).all())
+        if not finite or not (np.abs(layers[name].astype(np.float32)) <= MAX_LAYER_WEIGHT).all():
             raise PackError(f"{source}: {name} holds values that no training makes.")
 
 

@@ -79,6 +79,10 @@ class Learned:
     drift: float
     """Length of the mean: 0 is generic, drafts of the prior lie at 5.7."""
     seconds: dict[str, float]
+    of_start: Share | None = None
+    """On all of them, the encoder that it started from, which saw none; None: it started from N(0, I)."""
+    worse_than_start: bool = False
+    """On all of them, in log-loss, than that one or than N(0, I)."""
 
 
 def weighed(evidence: Sequence[Evidence], vectors: TextVectors) -> list[Evidence]:
@@ -119,8 +123,9 @@ def rows_of(evidence: Sequence[Evidence], vectors: TextVectors, config: LearnCon
     latent_size = chosen.mean.shape[1]
     known = np.full((len(used), latent_size), np.nan)
     for i, e in enumerate(used):
-        if e.chosen is not None and e.rejected is not None and e.chosen.z is not None and e.rejected.z is not None:
-            known[i] = np.subtract(e.chosen.z, e.rejected.z)
+        latents = [each.z for each in (e.chosen, e.rejected) if each is not None and each.z is not None]
+        if len(latents) == 2 and len(latents[0]) == len(latents[1]) == latent_size:  # else of another CLaP
+            known[i] = np.subtract(latents[0], latents[1])
     samples = None
     if config.variant == "sampled":
         samples = latent_dpo.candidate_differences(
@@ -162,6 +167,7 @@ def learn(
     active: Parts | None = None,
     active_saw_act: int = 0,
     active_vectors: TextVectors | None = None,
+    start: GaussianEncoder | None = None,
     avoid: Array | None = None,
     fixed_capacity: CapacityName | None = None,
     device: Device = "auto",
@@ -173,9 +179,11 @@ def learn(
     """Latent DPO on what a person did, with the capacity and the half-life that cross-validation asks for.
 
     `active` is the encoder to be compared with, on choices after the act `active_saw_act`, its prompts read by
-    `active_vectors` if it has layers of its own. `avoid` [D] is a direction that is not taken (`models.sameness`).
-    `between` is called where a run can wait for a while. Only layers take longer than seconds: they are trained on
-    `device`, go on from `checkpoint`, and end at the `deadline`. Raises LearnError when there is too little.
+    `active_vectors` if it has layers of its own. `start`, in place of N(0, I), is where learning starts and what the
+    prior holds it to: an encoder that saw none of this; `vectors` read prompts by its layers, if it has any. `avoid`
+    [D] is a direction that is not taken (`models.sameness`). `between` is called where a run can wait for a while. Only
+    layers take longer than seconds: they are trained on `device`, go on from `checkpoint`, and end at the `deadline`.
+    Raises LearnError when there is too little.
     """
     clock = [time.monotonic()]
     progress("Reading your choices", 0.0)
@@ -184,18 +192,22 @@ def learn(
     config = config or LearnConfig()
     if config.flip_rate is None:
         config = replace(config, flip_rate=repeats.flip_rate())
-    rows = rows_of(used, vectors, config, features=len(used) >= learner.MIN_ROWS_FOR_HEAD)
+    adopted = start.parts if start else None
+    if adopted is not None and config.variant == "marginal":
+        raise LearnError("Learning from another voice's start takes the variant 'expected' or 'sampled'.")
+    reads = start is not None and start.reads_prompts
+    rows = rows_of(used, vectors, config, features=reads or len(used) >= learner.MIN_ROWS_FOR_HEAD)
     if len(np.unique(rows.turn)) < 2:
         raise LearnError("All your choices are about one prompt: answer about another one, then learn.")
     clock.append(time.monotonic())
     progress("Checking how fast your taste moves", 0.6)
     if config.half_life is None:
-        config = replace(config, half_life=validation.choose_half_life(rows, learner.Design(), config))
+        config = replace(config, half_life=validation.choose_half_life(rows, learner.Design(), config, adopted))
     between()
     progress("Trying how much can be learned", 0.7)
     if fixed_capacity not in (None, *learner.designs(rows), *(["layers"] if rows.features is not None else [])):
         raise LearnError(f"There is too little evidence for an encoder with capacity '{fixed_capacity}'.")
-    best, tried = validation.cross_validated(rows, config, between)
+    best, tried = validation.cross_validated(rows, config, between, adopted)
     told = compared(used, config)
     capacity = best if fixed_capacity in (None, "layers") else fixed_capacity
     chosen = next(candidate for candidate in tried if candidate.capacity == capacity)
@@ -203,9 +215,13 @@ def learn(
     if fixed_capacity == "layers" or (fixed_capacity is None and learner.enough_for_layers(rows, config)):
         from models import layers  # torch takes seconds, and few people have so much evidence
 
+        reader = vectors.encoder()
+        if start is not None and start.layers:
+            reader = reader.with_layers(start.layers)
         layered = layers.trial(
-            rows, [e.messages for e in told], chosen, vectors.encoder(), config, device=device, checkpoint=checkpoint,
-            between=between, deadline=deadline, progress=lambda share: progress("Reading your prompts anew", share),
+            rows, [e.messages for e in told], chosen, reader, config, adopted=adopted, device=device,
+            checkpoint=checkpoint, between=between, deadline=deadline,
+            progress=lambda share: progress("Reading your prompts anew", share),
         )  # fmt: skip
         tried.append(layered.candidate)
         if not layered.better and fixed_capacity is None:
@@ -215,7 +231,7 @@ def learn(
     clock.append(time.monotonic())
     progress("Learning", 0.9)
     if layered is None:
-        parts = learner.fit(rows, learner.designs(rows)[capacity], config)
+        parts = learner.fit(rows, learner.designs(rows)[capacity], config, start=adopted)
     else:
         parts, capacity, chosen = layered.result.parts, "layers", layered.candidate
     parts = learner.within(parts if avoid is None else learner.without(parts, avoid), config.max_norm)
@@ -226,18 +242,23 @@ def learn(
         unseen = replace(unseen, features=active_vectors.features([told[i].messages for i in np.flatnonzero(new)]))
     active_margins = (active or Parts.generic(rows.difference.shape[1])).margins(unseen, config.max_norm)
     active_loss = validation.log_loss(active_margins, unseen, config)
+    start_margins = adopted.margins(rows, config.max_norm) if adopted else np.zeros(len(rows))
+    start_loss = np.minimum(_mean(validation.log_loss(start_margins, rows, config), rows), np.log(2))
     progress("Done", 1.0)
-    encoder = GaussianEncoder(parts, layers=layered.result.layers if layered else None)
+    own = layered.result.layers if layered else start.layers if start else None
+    encoder = GaussianEncoder(parts, layers=own if parts.head is not None else None)
     return Learned(
         encoder=encoder,
         capacity=capacity,
         evidence=len(used),
         accuracy=Share(*validation.accuracy(chosen.margins, rows)),
-        log_loss=float(np.average(chosen.losses, weights=rows.weight)),
+        log_loss=_mean(chosen.losses, rows),
         p_value=p_value,
         unseen=Share(int((chosen.margins[new] > 0).sum()), int(new.sum())),
         unseen_active=Share(int((active_margins > 0).sum()), len(unseen)),
         worse_than_active=bool(active is not None and new.any() and chosen.losses[new].mean() > active_loss.mean()),
+        of_start=Share(*validation.accuracy(start_margins, rows)) if adopted else None,
+        worse_than_start=bool(adopted is not None and _mean(chosen.losses, rows) > start_loss),
         capacities={c.capacity: _summary(c, rows) for c in tried},
         contexts=_shares(chosen.margins, rows, rows.context),
         sources=_shares(chosen.margins, rows, [e.source for e in told]),
@@ -271,7 +292,11 @@ def _refuse_too_little(used: Sequence[Evidence], listed: int) -> None:
 
 def _summary(candidate: validation.Candidate, rows: Rows) -> tuple[float, float]:
     right, count = validation.accuracy(candidate.margins, rows)
-    return Share(right, count).share, float(np.average(candidate.losses, weights=rows.weight))
+    return Share(right, count).share, _mean(candidate.losses, rows)
+
+
+def _mean(losses: learner.Array, rows: Rows) -> float:
+    return float(np.average(losses, weights=rows.weight))
 
 
 def _shares(margins: learner.Array, rows: Rows, labels: Sequence[str]) -> dict[str, Share]:

@@ -27,7 +27,7 @@ from transformers import LlamaForCausalLM
 from core.errors import BackboneError, UsageError
 from core.files import write_atomically
 from models import clap
-from models.adapter import LATENT_POSITIONS, Adapter, prompt_caches
+from models.adapter import LATENT_POSITIONS, Adapter, LatentPlace, prompt_caches
 from models.checkpoint import write_arrays
 from models.encoder import LatentEncoder, Posterior
 from models.sampling import PromptResponses
@@ -71,7 +71,7 @@ class PretrainConfig:
     """Where the ramp starts and ends, as shares of all steps."""
     recent_prompts: int = 60
     """Prompts whose posteriors are part of the aggregated posterior."""
-    latent_place: Literal["after prompt", "before prompt"] = "after prompt"
+    latent_place: LatentPlace = "after prompt"
     """Before the prompt, as in the paper, a latent cannot share the prompt's cache with others; drafting does not."""
     seed: int = 0
 

@@ -26,7 +26,7 @@ from models.control import Control, control, directions
 from models.decoder_torch import adapter_from, open_torch_decoder
 from models.encoder import encoder_from
 from models.evaluate import ClapReport, accuracy_of_many, evaluate_drafts, evaluate_likelihoods
-from models.llama_runtime import LlamaModel, write_dense_gguf
+from models.llama_runtime import LlamaModel, write_gguf_as
 from models.parity import reference_log_probs
 from models.pretrain import PretrainConfig, pretrain
 from models.sampling import Conversation, LlamaSampler, PromptResponses, Sampler, read_shards, sample_to_shards
@@ -68,7 +68,7 @@ def open_sampler(backbone: Backbone, folder: Path, sampling: Sampling) -> Sample
         lm = load_torch(backbone, torch.bfloat16).to(torch.device("cuda"))  # type: ignore[arg-type]
         template = ChatTemplate(backbone.metadata["tokenizer.chat_template"])
         return TorchSampler(lm, load_tokenizer(backbone), template, sampling=sampling)
-    model = LlamaModel(write_dense_gguf(backbone.path, folder / f"{backbone.id}.bf16.gguf", "bf16"))
+    model = LlamaModel(write_gguf_as(backbone.path, folder / f"{backbone.id}.bf16.gguf", "BF16"))
     return LlamaSampler(model, ChatTemplate(model.metadata("tokenizer.chat_template")), sampling=sampling)
 
 

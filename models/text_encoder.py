@@ -19,6 +19,7 @@ from core.errors import BackboneError, PackError
 from core.protocols import Message
 from models.backbone import Backbone, ChatTemplate
 from models.checkpoint import Arrays, write_arrays
+from models.gguf_header import read_by_gguf
 from models.latent_dpo import Posteriors
 from models.llama_runtime import LlamaModel
 
@@ -129,9 +130,15 @@ class Layer:
 class TextEncoder:
     """q(z given x, y) of one backbone, without its language model: embedding, tokenizer, a few layers."""
 
-    def __init__(self, backbone: Backbone, clap: Arrays, cache_file: Path | None = None) -> None:
-        """`cache_file` keeps the token embedding. Raises BackboneError when the CLaP does not fit the backbone."""
-        self._tokenizer = LlamaModel(backbone.path, vocabulary_only=True)
+    def __init__(
+        self, backbone: Backbone, clap: Arrays, cache_file: Path | None = None, *, tokenizer: LlamaModel | None = None
+    ) -> None:
+        """`cache_file` keeps the token embedding. Raises BackboneError when the CLaP does not fit the backbone.
+
+        `tokenizer`: the same backbone where it is loaded anyway, which saves 18 MB; it stays its owner's to close.
+        """
+        self._owns_tokenizer = tokenizer is None
+        self._tokenizer = tokenizer or LlamaModel(backbone.path, vocabulary_only=True)
         self._template = ChatTemplate(self._tokenizer.metadata("tokenizer.chat_template"))
         self.shape = shape = LlamaShape.read(self._tokenizer)
         self._use(clap)
@@ -178,7 +185,7 @@ class TextEncoder:
         read as its prompt's last token. `progress` hears the share that is done; `between` is called between batches
         of about BATCH_TOKENS, so that a caller can lend the cores to something else, or stop by raising.
         """
-        pairs = [self._pair(messages, text) for messages, text in texts]
+        pairs = [self.token_pair(messages, text) for messages, text in texts]
         mean, log_variance = np.split(self._pooled(pairs, progress, between) @ self._head + self._bias, 2, 1)
         return Posteriors(mean.copy(), np.clip(log_variance + np.float32(LOG_VARIANCE_START), *LOG_VARIANCE_RANGE))
 
@@ -187,10 +194,12 @@ class TextEncoder:
         return self._pooled([((), self.prompt_ids(messages)) for messages in prompts])
 
     def close(self) -> None:
-        """Frees the tokenizer; the encoder is not used afterwards."""
-        self._tokenizer.close()
+        """Frees the tokenizer if it is its own; the encoder is not used afterwards."""
+        if self._owns_tokenizer:
+            self._tokenizer.close()
 
-    def _pair(self, messages: Sequence[Message], text: str) -> tuple[Tokens, Tokens]:
+    def token_pair(self, messages: Sequence[Message], text: str) -> tuple[Tokens, Tokens]:
+        """The tokens of a prompt and of a response that `posteriors` reads."""
         prompt = self.prompt_ids(messages)
         ids = self._tokenizer.tokenize(text[: MAX_RESPONSE_TOKENS * MAX_TOKEN_CHARACTERS])[:MAX_RESPONSE_TOKENS]
         return (prompt, tuple(ids)) if ids else (prompt[:-1], prompt[-1:])
@@ -339,8 +348,9 @@ def token_embedding(backbone: Backbone, cache_file: Path | None, shape: tuple[in
     from gguf import GGUFReader
     from gguf.quants import dequantize
 
-    tensor = next(t for t in GGUFReader(backbone.path).tensors if t.name == "token_embd.weight")
-    embedding = dequantize(tensor.data, tensor.tensor_type).astype(np.float16)
+    with read_by_gguf(backbone.path):
+        tensor = next(t for t in GGUFReader(backbone.path).tensors if t.name == "token_embd.weight")
+        embedding = dequantize(tensor.data, tensor.tensor_type).astype(np.float16)
     if cache_file is not None:
         write_arrays(cache_file, {"embedding": embedding}, {"backbone": backbone.id})
     return embedding

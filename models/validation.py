@@ -11,7 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.learner import Array, CapacityName, Design, LearnConfig, Rows, contexts_to_learn, designs, fit, within
+from models.learner import (
+    Array,
+    CapacityName,
+    Design,
+    LearnConfig,
+    Parts,
+    Rows,
+    contexts_to_learn,
+    designs,
+    fit,
+    within,
+)
 
 
 def folds(rows: Rows, config: LearnConfig) -> list[NDArray[np.bool_]]:
@@ -22,13 +33,16 @@ def folds(rows: Rows, config: LearnConfig) -> list[NDArray[np.bool_]]:
     return [np.isin(rows.turn, turns[i::count]) for i in range(count)]
 
 
-def held_out_margins(rows: Rows, design: Design, config: LearnConfig) -> Array:
-    """[N]: margins of each row under an encoder that was trained without its turn. Needs two turns."""
+def held_out_margins(rows: Rows, design: Design, config: LearnConfig, start: Parts | None = None) -> Array:
+    """[N]: margins of each row under an encoder that was trained without its turn. Needs two turns.
+
+    `start`: where each of them starts, an encoder that saw none of the rows.
+    """
     margins = np.zeros(len(rows))
     aged = rows.aged(config.half_life)
     unaged = replace(config, half_life=None)
     for held_out in folds(rows, config):
-        parts = fit(aged.take(~held_out), design, unaged)
+        parts = fit(aged.take(~held_out), design, unaged, start=start)
         margins[held_out] = within(parts, config.max_norm).margins(rows.take(held_out), config.max_norm)
     return margins
 
@@ -104,7 +118,7 @@ HALF_LIVES = (None, 100.0, 30.0, 15.0)
 RECENT = 40
 
 
-def choose_half_life(rows: Rows, design: Design, config: LearnConfig) -> float | None:
+def choose_half_life(rows: Rows, design: Design, config: LearnConfig, start: Parts | None = None) -> float | None:
     """How fast the person's taste moves: the longest half-life that foresees the latest choices as well as any."""
     if len(rows) <= 1.5 * RECENT:
         return None
@@ -112,7 +126,7 @@ def choose_half_life(rows: Rows, design: Design, config: LearnConfig) -> float |
     chosen, held = None, None
     for half_life in HALF_LIVES:
         tried = replace(config, half_life=half_life)
-        losses = log_loss(held_out_margins(rows, design, tried), rows, tried)
+        losses = log_loss(held_out_margins(rows, design, tried, start), rows, tried)
         if held is None or better(losses[recent], held[recent], rows.weight[recent]):
             chosen, held = half_life, losses
     return chosen
@@ -130,14 +144,14 @@ class Candidate:
 
 
 def cross_validated(
-    rows: Rows, config: LearnConfig, between: Callable[[], None] = lambda: None
+    rows: Rows, config: LearnConfig, between: Callable[[], None] = lambda: None, start: Parts | None = None
 ) -> tuple[CapacityName, list[Candidate]]:
     """The capacity that the person's own evidence asks for: a richer one only when it is better beyond noise."""
     weight = rows.aged(config.half_life).weight
     tried: list[Candidate] = []
     for capacity, design in designs(rows).items():
         between()
-        margins = held_out_margins(rows, design, config)
+        margins = held_out_margins(rows, design, config, start)
         tried.append(Candidate(capacity, margins, log_loss(margins, rows, config)))
     chosen = tried[0]
     for candidate in tried[1:]:

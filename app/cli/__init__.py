@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 
+from app.harmless import harmless
 from core.errors import PenPalError
 
 
@@ -39,7 +40,7 @@ def _told(error: OSError) -> str:
 
 def _end(message: str, exit_code: int) -> None:
     if message:
-        print(f"penpal: {' '.join(message.split())}", file=sys.stderr)
+        print(f"penpal: {harmless(' '.join(message.split()))}", file=sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:

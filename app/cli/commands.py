@@ -6,7 +6,26 @@ from typing import Annotated
 
 import typer
 
-from app.cli import backbone, demo, doctor, encoders, feedback, packs, pairs, personalize, serve, writing
+from app.cli import (
+    backbone,
+    backup,
+    bench,
+    data,
+    demo,
+    doctor,
+    encoders,
+    feedback,
+    forget,
+    guests,
+    migrate,
+    pack_files,
+    packs,
+    pairs,
+    personalize,
+    quantize,
+    serve,
+    writing,
+)
 
 application = typer.Typer(
     name="penpal",
@@ -43,10 +62,19 @@ application.command()(writing.write)
 application.add_typer(feedback.group, name="feedback")
 application.add_typer(pairs.group, name="pairs")
 application.command()(personalize.personalize)
+encoders.group.command()(guests.compare)
+encoders.group.command()(migrate.migrate)
 application.add_typer(encoders.group, name="encoder")
 application.command("export")(packs.export)
 application.command("import")(packs.import_)
+application.add_typer(pack_files.group, name="pack")
+application.command()(backup.backup)
+application.command()(backup.restore)
+application.add_typer(data.group, name="data")
+application.command()(forget.forget)
 application.command()(serve.serve)
 application.command()(demo.demo)
+application.command()(bench.bench)
 application.command()(doctor.doctor)
+backbone.group.command()(quantize.quantize)
 application.add_typer(backbone.group, name="backbone")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.output import AsJson, counted, print_json, progress_bar
+from app.cli.output import AsJson, counted, print_json, print_text, progress_bar
 from core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _closest(name: str, known: list[str]) -> str:
 
 def _show(report: DemoReport) -> None:
     for example in report.examples:
-        typer.echo(f"> {example.prompt}\n\nbefore: {example.before}\n\nafter:  {example.after}\n")
+        print_text(f"> {example.prompt}\n\nbefore: {example.before}\n\nafter:  {example.after}\n")
     ties = f" and saw no difference {counted(report.ties, 'time')}" if report.ties else ""
     typer.echo(f"The person ({report.description}) picked {counted(report.pairs, 'time')}{ties}.")
     typer.echo(f"The new voice: {report.reason}.")

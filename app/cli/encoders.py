@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.output import SHOWN, AsJson, counted, listed, print_json
+from app.cli.output import SHOWN, AsJson, counted, listed, print_json, print_text
 from core.errors import PenPalError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def row(record: EncoderRecord | None, *, active: bool, removed: bool = False) ->
         return {**found, "created_utc": None, "active": active}
     return {
         "id": record.id,
-        "origin": record.origin,
+        "origin": record.report.get("made", record.origin),
         "status": "removed" if removed else record.status,
         "pairs": record.pairs,
         "accuracy": record.report.get("accuracy"),
@@ -75,13 +75,25 @@ def list_(json: AsJson = False) -> None:
         print_json(rows)
         return
     typer.echo(f"  {'id':<{SHOWN}}  {'origin':<12}  {'status':<8}  {'pairs':>5}  {'right':>5}  made")
+    guests = [each for each in rows if each["origin"] == "imported"]
     for each in rows:
-        pairs = "" if each["pairs"] is None else each["pairs"]
-        typer.echo(
-            f"{'*' if each['active'] else ' '} {each['id'][:SHOWN]:<{SHOWN}}  {each['origin']:<12}  "
-            f"{each['status']:<8}  {pairs:>5}  {_percent(each['accuracy']):>5}  "
-            f"{(each['created_utc'] or '')[:10]}".rstrip()
-        )
+        if each not in guests:
+            typer.echo(_listed_row(each))
+    if guests:
+        typer.echo("\nFrom others ('penpal encoder compare ID' tells how well one foresees your own choices):")
+    for each in guests:
+        typer.echo(_listed_row(each))
+    for each in rows:
+        if each["forgotten"]:
+            typer.echo(f"Voice {each['id'][:SHOWN]} {_trained_on_forgotten(each['forgotten'])}.")
+
+
+def _listed_row(each: dict[str, Any]) -> str:
+    pairs = "" if each["pairs"] is None else each["pairs"]
+    return (
+        f"{'*' if each['active'] else ' '} {each['id'][:SHOWN]:<{SHOWN}}  {each['origin']:<12}  "
+        f"{each['status']:<8}  {pairs:>5}  {percent(each['accuracy']):>5}  {(each['created_utc'] or '')[:10]}".rstrip()
+    )
 
 
 @group.command()
@@ -98,7 +110,7 @@ def show(encoder_id: EncoderId, json: AsJson = False) -> None:
         return
     typer.echo(f"{_voice(record).capitalize()}{' (in use)' if found['active'] else ''}")
     for name, value in _lines(found):
-        typer.echo(f"{name:<14}{value}")
+        print_text(f"{name:<14}{value}")
 
 
 @group.command()
@@ -177,7 +189,8 @@ def _row_of(penpal: PenPal, record: EncoderRecord | None) -> dict[str, Any]:
 
     active = penpal.store.active_encoder()
     is_active = (record.id if record else None) == (active.id if active else None)
-    return row(record, active=is_active, removed=record is not None and is_removed(record, penpal.home.encoders))
+    found = row(record, active=is_active, removed=record is not None and is_removed(record, penpal.home.encoders))
+    return {**found, "forgotten": penpal.store.forgotten_choices().get(found["id"], 0)}
 
 
 def _described(penpal: PenPal, record: EncoderRecord | None) -> dict[str, Any]:
@@ -240,15 +253,22 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "made", f"{found['created_utc'][:10]}, {found['origin']}"
     sources = f": {listed(found['pairs_by_source'])}" if found["pairs_by_source"] else ""
     yield "learned from", f"{counted(found['pairs'], 'answer')}{sources}"
+    if found["forgotten"]:
+        yield "forgotten", f"it {_trained_on_forgotten(found['forgotten'])}"
     if found["capacity"]:
         yield "what", str(CAPACITIES.get(found["capacity"], found["capacity"]))
     if found["accuracy"] is not None:
-        yield "foresees", f"{_percent(found['accuracy'])} of choices it has not seen{_interval(found)}"
+        interval = interval_told(found["accuracy_interval"])
+        yield "foresees", f"{percent(found['accuracy'])} of choices it has not seen{interval}"
     if found["drift"] is not None:
         yield "leans", f"{found['drift']:.1f} away from the generic voice"
     if found["contexts"]:
         kinds = ", ".join(f"{name} {length:.1f}" for name, length in found["contexts"].items())
         yield "kinds", f"{kinds} (how far each leads away from the rest)"
+    if (licence := found["report"].get("licence")) is not None:
+        signer = found["report"].get("signed_by")
+        yield "licence", licence or "nothing was said"
+        yield "signed", f"by {signer}" if signer else "no"
     yield "status", f"{found['status']}{f' ({reason})' if (reason := found['reason']) else ''}"
     if not found["fits"]:
         yield "backbone", f"{found['backbone_id'][:SHOWN]}, another one than here: it cannot be used"
@@ -258,12 +278,16 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "report", found["report_file"]
 
 
+def _trained_on_forgotten(choices: int) -> str:
+    return f"was trained on {counted(choices, 'choice')} that you have forgotten: 'penpal personalize' learns anew"
+
+
 def _voice_id(encoder_id: str | None) -> str:
     return f"voice {encoder_id[:SHOWN]}" if encoder_id else "the generic voice"
 
 
-def _interval(found: dict[str, Any]) -> str:
-    interval = found["accuracy_interval"]
+def interval_told(interval: Sequence[float] | None) -> str:
+    """In words, after a share; empty when it is not known."""
     return f" (95% interval {interval[0]:.0%} to {interval[1]:.0%})" if interval else ""
 
 
@@ -288,7 +312,8 @@ def _way(cosine: float) -> str:
     return "different ways" if cosine > -0.5 else "opposite ways"
 
 
-def _percent(share: object) -> str:
+def percent(share: object) -> str:
+    """'75%'; empty when it is not known."""
     return f"{share:.0%}" if isinstance(share, int | float) else ""
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app.harmless import harmless
+from app.harmless import escaped, harmless
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
 
@@ -20,8 +20,9 @@ SHOWN = 12
 
 
 def print_json(value: object) -> None:
-    """One JSON value on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON value on stdout; on a terminal, what that would act upon stands as its number."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    typer.echo(escaped(text) if sys.stdout.isatty() else text)
 
 
 def print_text(text: str, *, nl: bool = True) -> None:
@@ -31,7 +32,7 @@ def print_text(text: str, *, nl: bool = True) -> None:
 
 def notice(text: str) -> None:
     """A line beside the result: on stderr, so that it never ends up in a pipe."""
-    typer.echo(f"penpal: {text}", err=True)
+    typer.echo(f"penpal: {harmless(text)}", err=True)
 
 
 def counted(number: int, noun: str) -> str:

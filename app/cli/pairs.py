@@ -77,9 +77,10 @@ def list_(
 
 def _weighed(penpal: PenPal) -> list[Evidence]:
     """All evidence of this home, newest first, that of other backbones without weight."""
+    from app.answers import answers_for
     from models.personalize import weighed
 
-    ours = penpal.store.evidence(backbone_id=penpal.backbone.id)
+    ours = answers_for(penpal)
     turns = {e.turn_id for e in ours}
     others = [
         replace(e, weight=0.0, reason="drafts of another backbone")

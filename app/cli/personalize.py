@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.cli.encoders import known_encoders
 from app.cli.output import SHOWN, AsJson, counted, listed, print_json, progress_bar
+from app.harmless import harmless
 from core.errors import BusyError, LearnError, UsageError
 
 if TYPE_CHECKING:
     from app.learning import PersonalizeReport, Plan
     from app.wiring import PenPal
 
-OF_A_RUN = ("--context", "--max-minutes", "--device", "--no-drafts", "--force")
+OF_A_RUN = ("--context", "--max-minutes", "--device", "--no-drafts", "--force", "--start")
 GOES_WITH = {
     "--dry-run": (*OF_A_RUN, "--json"),
     "--schedule": ("--when-idle", "--yes"),
@@ -40,6 +42,7 @@ class _Wanted:
     force: bool
     when_idle: bool
     json: bool
+    start: str | None
 
 
 def personalize(
@@ -63,6 +66,15 @@ def personalize(
         typer.Option("--no-drafts", help="Leave the language model out: nothing shown, drafts not checked; faster."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Use the new voice although the check says no.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Start from a voice that you imported, and so do runs after it while its voice is in use; 'generic' "
+            "starts from nothing again.",
+            autocompletion=known_encoders,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to learn from.")] = False,
     json: AsJson = False,
     schedule: Annotated[
@@ -92,10 +104,12 @@ def personalize(
         "--context": context, "--max-minutes": max_minutes is not None, "--device": device != "auto",
         "--no-drafts": no_drafts, "--force": force, "--dry-run": dry_run, "--json": json, "--schedule": schedule,
         "--yes": yes, "--unschedule": unschedule, "--watch": watch, "--when-idle": when_idle,
-        "--on-schedule": on_schedule,
+        "--on-schedule": on_schedule, "--start": start is not None,
     }  # fmt: skip
     mode = _mode([name for name, given in options.items() if given])
-    wanted = _Wanted(clean_tag(context), max_minutes, device, not no_drafts, force, when_idle, json)
+    if start is not None and context is not None:
+        raise UsageError("--start and --context do not go together: one kind of writing starts from your own voice.")
+    wanted = _Wanted(clean_tag(context), max_minutes, device, not no_drafts, force, when_idle, json, start)
     if mode == "--schedule":
         _schedule(schedule or "", when_idle=when_idle, yes=yes)
     elif mode == "--unschedule":
@@ -143,9 +157,12 @@ def _watch(at: str, wanted: _Wanted) -> None:
 def _learn_at_night(wanted: _Wanted) -> None:
     """One line for a log: what came of it, or why it was not now."""
     from app.manners import why_not_now
+    from app.nightly_log import shorten
     from app.watch import wall_clock
     from app.wiring import open_penpal
+    from core.paths import penpal_home
 
+    shorten(penpal_home())
     report, told = None, why_not_now(when_idle=wanted.when_idle)
     if not told:
         try:
@@ -195,7 +212,7 @@ def _learned(penpal: PenPal, wanted: _Wanted) -> PersonalizeReport:
     with progress_bar() as progress:
         return learn(
             penpal, drafts=wanted.drafts, force=wanted.force, context=wanted.context,
-            max_minutes=wanted.max_minutes, device=wanted.device, progress=progress,
+            max_minutes=wanted.max_minutes, device=wanted.device, start=wanted.start, progress=progress,
         )  # fmt: skip
 
 
@@ -220,7 +237,7 @@ def _show(report: PersonalizeReport) -> None:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(text))
+        Console().print(Markdown(harmless(text)))
     else:
         typer.echo(text)
     typer.echo(f"Report: {report.markdown}")

@@ -8,33 +8,46 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.harmless import whole
 from core.errors import UsageError
 from core.protocols import Message
 
 T = TypeVar("T")
 MAX_FILE_BYTES = 16_000_000
+MAX_PIPED_CHARACTERS = 1_000_000
+"""Twenty times what PenPal reads at once: what is longer came by mistake, and is not read to its end."""
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file. Raises UsageError, naming it, when it cannot be read as text."""
+    """A UTF-8 file, its lines ended as everywhere in PenPal. Raises UsageError, naming it, when it is no such text."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{path} is larger than {MAX_FILE_BYTES // 1_000_000} MB: give a smaller file.")
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:  # so many bytes, and no size asked before: it may be a pipe
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UsageError(f"{path} is larger than {MAX_FILE_BYTES // 1_000_000} MB: give a smaller file.")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a text file in UTF-8.") from error
+    if "\0" in text:
+        raise UsageError(f"{path} is not a text but a binary file.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_piped() -> str:
-    """All of stdin. Raises UsageError when it is not text."""
+    """All of stdin. Raises UsageError when it is not text, or too much."""
     try:
-        text = sys.stdin.read()
+        text = sys.stdin.read(MAX_PIPED_CHARACTERS + 1)
     except UnicodeDecodeError as error:
         raise UsageError("What was piped in is not text in UTF-8.") from error
+    if len(text) > MAX_PIPED_CHARACTERS:
+        raise UsageError("What was piped in is too long: PenPal reads about 3,000 words at once.")
     if "\0" in text:
         raise UsageError("What was piped in is not text but a binary file.")
+    if text != whole(text):  # where the system's language is 'C', Python hands on bytes that are no text as such halves
+        raise UsageError("What was piped in is not text in UTF-8.")
     return text
 
 
@@ -56,7 +69,8 @@ def read_conversations(path: Path) -> list[list[Message]]:
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """Where each line that is not empty stands, in words, and its JSON. Raises UsageError, naming the line."""
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    # At line feeds only: JSON may have the other signs that Python ends lines at as they are.
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number},"
             try:
@@ -74,7 +88,7 @@ def _not_none(found: list[T], path: Path) -> list[T]:
 def _message(value: Any, where: str) -> Message:
     text = value.get("text") if isinstance(value, dict) else None
     if isinstance(text, str) and text.strip():
-        return Message("text", text)
+        return Message("text", whole(text))
     return Message("user", _prompt(value, where))
 
 
@@ -82,4 +96,4 @@ def _prompt(value: Any, where: str) -> str:
     prompt = value.get("prompt") if isinstance(value, dict) else value
     if not isinstance(prompt, str) or not prompt.strip():
         raise UsageError(f"{where} has no text in a field 'prompt'.")
-    return prompt
+    return whole(prompt)

@@ -43,6 +43,8 @@ def serve(
 
     _refuse_network(host, allow_network)
     with closing(open_penpal()) as penpal, closing(_listening(host, port)) as listener:
+        if waits := penpal.left_behind():
+            notice(waits)
         token = token_of(penpal.home, new=new_token)
         address, bound = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
@@ -61,7 +63,7 @@ def token_of(home: Home, *, new: bool = False) -> str:
     path = home.folder / TOKEN_FILE
     if path.exists() and not new:
         return path.read_text().strip()
-    home.folder.mkdir(parents=True, exist_ok=True)
+    home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     token = f"penpal-{secrets.token_urlsafe(24)}"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.encoders import known_encoders
 from app.cli.interrupt import first_interrupt
 from app.cli.output import AsJson, notice, print_json, print_text
 from core.errors import PromptTooLongError, UsageError
@@ -36,6 +37,24 @@ Plain = Annotated[
         help="Plain lines instead of a drawn screen: for screen readers, and for pipes (one answer a line).",
     ),
 ]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        min=0,
+        max=1.5,
+        help="How much of your voice, this time: 0 is generic, 1 as it was learned, up to 1.5 is more than that.",
+    ),
+]
+VoiceToTry = Annotated[
+    str | None,
+    typer.Option(
+        "--voice",
+        metavar="ID",
+        help="Try another voice, this time only: the start of its id, or 'generic'.",
+        autocompletion=known_encoders,
+    ),
+]
 TASKS_FOR_RATING = 200
 
 
@@ -50,6 +69,8 @@ def chat(
     ] = None,
     plain: Plain = False,
     context: Context = None,
+    voice: VoiceToTry = None,
+    strength: Strength = None,
 ) -> None:
     """Write with two drafts side by side: pick one, edit it.
 
@@ -68,6 +89,7 @@ def chat(
         from app.plain_chat import run_plain_chat
 
         with closing(open_penpal()) as penpal:
+            _set_voice(penpal, voice, strength)
             code = run_plain_chat(penpal, attached, context=tag)
         raise typer.Exit(code)
     from app.tui import run_chat
@@ -75,6 +97,7 @@ def chat(
     if not sys.stdin.isatty() and sys.stdout.isatty():
         attached.append(take_piped_text())
     with closing(open_penpal()) as penpal:
+        _set_voice(penpal, voice, strength)
         run_chat(penpal, attached, context=tag)
 
 
@@ -99,6 +122,7 @@ def rate(
     goal: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many you want to answer today.")] = 20,
     plain: Plain = False,
     context: Context = None,
+    strength: Strength = None,
 ) -> None:
     """Teach PenPal your taste: pairs of drafts, one key each.
 
@@ -118,6 +142,7 @@ def rate(
     found = read_pairs(pairs) if pairs else []
     wanted = read_prompts(prompts) if prompts else []
     with closing(open_penpal()) as penpal:
+        _set_voice(penpal, None, strength)
         wanted = wanted or _usual_prompts(penpal.store)
         if plain:
             from app.pair_sources import pair_source
@@ -145,6 +170,8 @@ def write(
     ] = None,
     cut: Annotated[bool, typer.Option("--cut", help="Cut the middle out of a prompt that is too long.")] = False,
     context: Context = None,
+    voice: VoiceToTry = None,
+    strength: Strength = None,
 ) -> None:
     """Write drafts for one prompt and print them.
 
@@ -159,7 +186,10 @@ def write(
     text, tag = _with_piped(prompt), clean_tag(context)
     if not text.strip():
         raise UsageError("There is nothing to write about: give a prompt, or pipe a text in.")
+    if generic and (voice is not None or strength is not None):
+        raise UsageError("--generic writes in no voice: leave out --voice and --strength.")
     with closing(open_penpal()) as penpal:
+        _set_voice(penpal, voice, strength)
         sampling = penpal.settings.drafts.sampling()
         if max_tokens:
             sampling = replace(sampling, max_tokens=max_tokens)
@@ -174,6 +204,14 @@ def write(
         _print_drafts(penpal, proposal, seconds, json=json, live=live)
     if stopped:
         raise typer.Exit(130)
+
+
+def _set_voice(penpal: PenPal, voice: str | None, strength: float | None) -> None:
+    """For this process only. Raises UsageError for an unknown voice."""
+    if voice is not None:
+        penpal.try_voice(voice)
+    if strength is not None:
+        penpal.set_strength(strength)
 
 
 def _usual_prompts(store: Store) -> list[str]:

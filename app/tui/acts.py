@@ -20,7 +20,7 @@ def pick(recorder: Recorder, draft: DraftView) -> None:
 def keep(recorder: Recorder, draft: DraftView) -> None:
     """Keeps a draft as it is shown, and prefers it to the other one."""
     if not draft.shown.strip():
-        raise UsageError("This draft is empty: there is nothing to keep. 'r' writes new ones.")
+        raise UsageError("This draft is empty: there is nothing to keep. Ask for new ones.")
     pick(recorder, draft)
     recorder.accept(draft.id, draft.shown)
 

@@ -17,10 +17,10 @@ from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
-from textual.widgets import Footer
 
 from app.harmless import pasted
 from app.tui.harmless_lines import HarmlessLines
+from app.tui.key_names import SHARED, keys_of
 from app.tui.keymap import keymap_of
 from app.tui.palette import ActionsProvider
 from app.tui.screens.help import HelpScreen
@@ -55,7 +55,10 @@ class PenPalApp(App[None]):
     """PenPal in the terminal, opened on one screen."""
 
     TITLE = "PenPal"
-    CSS_PATH = [Path(__file__).parent / name for name in ("penpal.tcss", "above.tcss", "learning.tcss", "rate.tcss")]
+    CSS_PATH = [
+        Path(__file__).parent / f"{name}.tcss"
+        for name in ("penpal", "chat", "drafts", "merge", "above", "learning", "rate")
+    ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     HELP_TITLE = "Everywhere"
@@ -100,6 +103,12 @@ class PenPalApp(App[None]):
         self.set_keymap(keymap_of(penpal.settings.keys))
 
     def get_key_display(self, binding: Binding) -> str:
+        both = (binding.id or "", SHARED.get(binding.id or "", ""))
+        if both[1] and any(action in self._keymap for action in both):  # or the sign for both would name an old key
+            return "/".join(self._sign(Binding(keys_of(self, action)[0], "")) for action in both)
+        return self._sign(binding)
+
+    def _sign(self, binding: Binding) -> str:
         display = super().get_key_display(binding)
         return display.upper() if display[:1] == "f" and display[1:].isdigit() else display
 
@@ -225,8 +234,6 @@ class PenPalApp(App[None]):
             await asyncio.to_thread(self.penpal.learn_now, writer)
 
     def on_resize(self, event: events.Resize) -> None:
-        for footer in [footer for screen in self.screen_stack for footer in screen.query(Footer)]:
-            footer.compact = event.size.width < 100
         fits = event.size.width >= MIN_COLUMNS and event.size.height >= MIN_ROWS
         covered = isinstance(self.screen, TooSmallScreen)
         if not fits and not covered:

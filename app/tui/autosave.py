@@ -24,7 +24,7 @@ class Autosave:
         try:
             await asyncio.to_thread(self._unsaved.save)
         except StoreError as error:
-            way_out = " ctrl+q again leaves without your last words." if self.leaving else ""
+            way_out = " Leave again to go without your last words." if self.leaving else ""
             self._complain(f"{error}{way_out}")
             return False
         self.leaving = False

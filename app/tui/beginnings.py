@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from app.attachments import Attachment, together
 from app.starting_points import StartingPoint
 from app.tui.first_run import is_first_run, note_tour_seen
+from app.tui.key_names import with_keys
 from app.tui.screens.start import TEXT, WISH, StartFormScreen, StartScreen
 from app.tui.screens.tour import TourScreen
 from app.tui.screens.warm_up import WarmUpScreen
@@ -43,7 +44,8 @@ class Beginnings:
             screen.composer.replace_text(f"{typed}\n\n{text}")
         screen.composer.move_cursor((typed.count("\n"), len(typed.rpartition("\n")[2])))
         names = ", ".join(one.name for one in attached)
-        screen.news.say(f"Below your prompt: {names}. Say above it what to do; ^t helps with that.")
+        helped = with_keys(screen, "Say above it what to do; {chat.start} helps with that.")
+        screen.news.say(f"Below your prompt: {names}. {helped}")
 
     # --- starting points --------------------------------------------------------------------------------------
 
@@ -54,7 +56,8 @@ class Beginnings:
 
     def _may_begin(self) -> bool:
         if self._screen.stream is not None:
-            self._screen.notice.say("PenPal is still writing: Esc stops it, then you can begin something else.")
+            said = "PenPal is still writing: {chat.back} stops it, then you can begin something else."
+            self._screen.notice.say(with_keys(self._screen, said))
         return self._screen.stream is None
 
     def _ask_for_parts(self, point: StartingPoint | None) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from app.tui.acts import keep, pick, save_edit, star, undo
+from app.tui.key_names import with_keys
 from app.tui.merging import open_merge
 from app.tui.screens.hint import HintScreen
 from app.tui.turn_view import TurnView
 from app.tui.widgets.draft_card import DraftCard
 from app.tui.widgets.draft_pair import Wish
-from app.tui.wording import in_words
+from app.tui.wording import TAKEN_BACK, in_words
 from core.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Choosing:
             case "edit":
                 self.act(lambda recorder: pick(recorder, conversation.draft(side)), then=lambda: self.open_editor(side))
             case "keep":
-                self.act(lambda recorder: keep(recorder, conversation.draft(side)), then=screen.composer.focus)
+                self.act(lambda recorder: keep(recorder, conversation.draft(side)), then=self._after_keep)
             case "star":
                 self.act(lambda recorder: star(recorder, conversation.draft(side)))
             case "undo":
@@ -55,7 +56,7 @@ class Choosing:
                 open_merge(screen, turn, side)
             case "changes":
                 if not screen.pair.cards[side].open_changes():
-                    screen.notice.say("You have not changed this draft: 'e' edits it.")
+                    screen.notice.say(with_keys(screen, "You have not changed this draft: {drafts.edit} edits it."))
             case "copy":
                 screen.handing_out.copy(turn.drafts[side].shown)
             case "save":
@@ -67,9 +68,13 @@ class Choosing:
         if turn is None or not turn.last_acts:
             self._screen.notice.say("There is nothing to take back here.")
             return
-        kinds = {act.kind for act in turn.last_acts}
-        said = f"Taken back: {kinds.pop()}."
+        said = f"Taken back: {TAKEN_BACK[turn.last_acts[0].kind]}."
         self.act(lambda recorder: undo(recorder, self._conversation.turn), then=lambda: self._after_undo(said))
+
+    def _after_keep(self) -> None:
+        """On to the next prompt; but most texts are wanted elsewhere first."""
+        self._screen.composer.focus()
+        self._screen.status.hint = with_keys(self._screen, "{desk.next}, then {thread.copy} copies what you kept")
 
     def _after_undo(self, said: str) -> None:
         self._screen.notify(said, timeout=2)

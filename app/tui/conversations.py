@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from app.tui.key_names import with_keys
 from app.tui.screens.ask_line import AskLineScreen
 from app.tui.screens.search import SearchScreen
 from app.tui.turn_view import TurnView
@@ -86,7 +87,8 @@ class Conversations:
 
     async def _delete(self, conversation_id: int) -> None:
         if self._screen.stream is not None and conversation_id == self._open.id:
-            raise UsageError("PenPal is still writing in it: Esc stops it, then you can delete it.")
+            said = "PenPal is still writing in it: {chat.back} stops it, then you can delete it."
+            raise UsageError(with_keys(self._screen, said))
         title = self._store.conversation(conversation_id).title
         sidebar = self._screen.sidebar
         after = sidebar.neighbour_of(conversation_id)
@@ -94,7 +96,8 @@ class Conversations:
             await self._screen.switch_to(None)
         await asyncio.to_thread(self._store.delete_conversation, conversation_id)
         await self._show_changed(conversation_id, cursor=after)
-        self._screen.news.say(f"Deleted: {title}. PenPal no longer learns from it. 'u' in the list brings it back.")
+        way_back = with_keys(self._screen, "PenPal no longer learns from it. {list.undo} in the list brings it back.")
+        self._screen.news.say(f"Deleted: {title.rstrip('.')}. {way_back}")
 
     async def _bring_back(self) -> None:
         deleted = await asyncio.to_thread(self._store.last_deleted)
@@ -102,7 +105,7 @@ class Conversations:
             raise UsageError("Nothing was deleted, so there is nothing to bring back.")
         await asyncio.to_thread(self._store.restore_conversation, deleted.id)
         await self._show_changed(deleted.id, cursor=deleted.id)
-        self._screen.news.say(f"Back again: {deleted.title}.")
+        self._screen.news.say(f"Back again: {deleted.title.rstrip('.')}.")
 
     async def _show_changed(self, conversation_id: int, *, cursor: int | None) -> None:
         """What teaches has changed: the voice leans anew on each turn."""
@@ -120,7 +123,8 @@ class Conversations:
 
         async def branch() -> None:
             if self._screen.stream is not None:
-                raise UsageError("PenPal is still writing: Esc stops it, then you can edit an earlier prompt.")
+                said = "PenPal is still writing: {chat.back} stops it, then you can edit an earlier prompt."
+                raise UsageError(with_keys(self._screen, said))
             branch_id = await asyncio.to_thread(self._store.unsent_branch, turn.turn.id)
             if not await self._screen.switch_to(branch_id):
                 return

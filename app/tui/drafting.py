@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.tui.acts import settle
 from app.tui.draft_stream import DraftStream
+from app.tui.key_names import with_keys
 from app.tui.screens.too_long import TooLongScreen
 from app.tui.turn_view import DraftView, TurnView
 from app.tui.wording import in_words
@@ -56,7 +57,7 @@ class Drafting:
         if not prompt.strip():
             screen.notice.say("There is nothing to write about yet: type what you want first.")
         elif self.stream is not None:
-            screen.notice.say("PenPal is still writing: Esc stops it. Your text stays here.")
+            screen.notice.say(with_keys(screen, "PenPal is still writing: {chat.back} stops it. Your text stays here."))
         else:
             # What was typed right after Enter, as it may be on a slow line, is the start of the next prompt.
             screen.composer.replace_text(screen.composer.text.removeprefix(prompt))
@@ -156,11 +157,12 @@ class Drafting:
         view = stream.look()
         if view.turn_id is None:
             phase = view.phase if self._screen.app.loaded else "loading the backbone"
-            status.show(phase, busy=True, hint="esc takes the prompt back")
+            status.show(phase, busy=True, hint=with_keys(status, "{chat.back} takes the prompt back"))
             return
         self._note_stored(stream)
         self._screen.pair.show_stream(view)
-        status.show("stopping" if stream.stopped else view.phase, busy=True, hint="esc stops")
+        hint = with_keys(status, "{chat.back} stops")
+        status.show("stopping" if stream.stopped else view.phase, busy=True, hint=hint)
 
     def _look_now(self) -> None:
         """Called by the decoder's thread."""

@@ -9,6 +9,7 @@ from textual.widgets import TextArea
 
 from app.tui.acts import pick, save_edit
 from app.tui.external_editor import edit_outside
+from app.tui.key_names import with_keys
 from app.tui.wording import count_words, in_words
 from core.errors import UsageError
 from core.recorder import Recorder
@@ -75,7 +76,8 @@ class EditingOutside:
                 except Exception as error:  # here: Textual takes the terminal back only when nothing is raised
                     refused = error
         except SuspendNotSupported as error:
-            raise UsageError("This terminal cannot be handed to another editor: 'e' edits a draft here.") from error
+            said = "This terminal cannot be handed to another editor: {drafts.edit} edits a draft here."
+            raise UsageError(with_keys(self._screen, said)) from error
         if refused is not None:
             raise refused
         self._screen.notify(f"Taken over: {count_words(after)}." if after else "Nothing was changed.", timeout=3)

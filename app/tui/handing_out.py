@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from app.tui.clipboard import clipboard_program, copy_with
+from app.tui.key_names import key_name
 from app.tui.screens.ask_line import AskLineScreen
 from app.tui.text_file import file_name_for, path_of, save_text
 from app.tui.wording import count_words
@@ -33,9 +34,10 @@ class HandingOut:
         if command is not None and await asyncio.to_thread(copy_with, command, text):
             self._screen.notify(f"Copied {count_words(text)}, with {command[0]}.", timeout=3)
         else:
+            place = "thread" if self._screen.thread.has_focus else "drafts"
             self._screen.notify(
                 f"Copied {count_words(text)}, through the terminal. If a paste brings something else, your terminal "
-                "does not allow it: 'w' saves to a file.",
+                f"does not allow it: {key_name(self._screen, f'{place}.save')} saves to a file.",
                 timeout=5,
             )
 

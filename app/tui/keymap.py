@@ -53,6 +53,13 @@ def keymap_of(keys: Mapping[str, str]) -> dict[str, str]:
 
 def default_keys() -> dict[str, list[str]]:
     """Every action with its keys, as the program comes."""
+    for module in pkgutil.walk_packages(app.tui.__path__, "app.tui."):
+        importlib.import_module(module.name)
+    return declared_keys()
+
+
+def declared_keys() -> dict[str, list[str]]:
+    """The same for what is imported so far."""
     found: dict[str, list[str]] = {}
     for binding in _declared():
         if binding.id is not None:
@@ -62,8 +69,6 @@ def default_keys() -> dict[str, list[str]]:
 
 
 def _declared() -> Iterator[Binding]:
-    for module in pkgutil.walk_packages(app.tui.__path__, "app.tui."):
-        importlib.import_module(module.name)
     waiting: list[type[DOMNode]] = [DOMNode]
     while waiting:
         kind = waiting.pop()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.morning import Review, due_review, note_offered
 from app.progress import read_standing
+from app.tui.key_names import with_keys
 from app.tui.learning_words import in_brief, last_night, standing
 from app.tui.screens.morning import MorningScreen
 from app.tui.widgets.notice import Notice
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from app.tui.screens.chat import ChatScreen
 
 BADGE = "learning off"
-OFFER = "Three short questions about the new voice: F4."
+OFFER = "Three short questions about the new voice: {chat.morning}."
 
 
 class LearningHere:
@@ -37,8 +39,12 @@ class LearningHere:
         if not title.is_attached:
             return  # the person has gone meanwhile
         generic = app.next_is_generic
+        if app.penpal.is_trying or app.penpal.latents_off:
+            found = replace(found, active=app.penpal.session_encoder())
         title.show_side_note(
-            standing(found, generic=generic), besides=last_night(found), brief=in_brief(found, generic=generic)
+            standing(found, generic=generic, strength=app.penpal.strength),
+            besides=last_night(found),
+            brief=in_brief(found, generic=generic),
         )
         self._screen.query_one("#latents-off", Notice).say(
             f"Drafts are generic for now: {app.penpal.latents_off}" if app.penpal.latents_off else ""
@@ -91,7 +97,7 @@ class LearningHere:
     # --- the morning after ------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Once everything is loaded: offers the questions, and makes ready what F2 shows."""
+        """Once everything is loaded: offers the questions, and makes ready what the learning screen shows."""
         await self._offer_questions()
         # A twelfth of a second of imports, which would be felt at the key.
         for module in ("app.tui.screens.learning", "app.tui.widgets.curve"):
@@ -103,7 +109,7 @@ class LearningHere:
             return
         review, news = await self._due_review(), self._screen.news
         if review is not None and self._screen.stream is None:
-            news.say(" ".join(part for part in (news.text, OFFER) if part))
+            news.say(" ".join(part for part in (news.text, with_keys(news, OFFER)) if part))
             await asyncio.to_thread(note_offered, self._store, review)
 
     async def _due_review(self) -> Review | None:
@@ -114,7 +120,8 @@ class LearningHere:
         """Opens the questions about the voice that the newest run made."""
         screen = self._screen
         if screen.stream is not None:
-            screen.notice.say("PenPal is still writing: Esc stops it, then F4 asks.")
+            said = "PenPal is still writing: {chat.back} stops it, then {chat.morning} asks."
+            screen.notice.say(with_keys(screen, said))
             return
         review = await self._due_review()
         if review is None:

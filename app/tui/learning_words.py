@@ -31,9 +31,11 @@ def day_of(encoder: EncoderRecord) -> str:
     return f"{when.day} {when:%b}" if when.year == now.year else f"{when.day} {when:%b %Y}"
 
 
-def standing(progress: Standing, *, generic: bool = False) -> str:
-    """Who writes, and from how many pairs: what the title always says. `generic`: the next drafts are."""
+def standing(progress: Standing, *, generic: bool = False, strength: float = 1.0) -> str:
+    """Who writes, how strongly, and from how many pairs: what the title says. `generic`: the next drafts are."""
     voice = "generic, once" if generic else voice_name(progress.active).removeprefix("the ")
+    if strength != 1 and progress.active is not None and not generic:
+        voice = f"{voice} at {strength:.0%}"
     return f"{voice} · {counted(progress.lessons, 'pair')}"
 
 

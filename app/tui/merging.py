@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.tui.key_names import with_keys
 from app.tui.screens.merge import MergeScreen
 from app.tui.turn_view import TurnView, place_of_merge
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 def open_merge(screen: ChatScreen, turn: TurnView, side: int) -> None:
     """Puts two drafts of a turn together; the one on `side` then shows the text."""
     if len(turn.drafts) != 2 or not all(draft.text.strip() for draft in turn.drafts):
-        screen.notice.say("It takes two drafts to put one text together: 'r' writes new ones.")
+        said = "It takes two drafts to put one text together: {drafts.redo} writes new ones."
+        screen.notice.say(with_keys(screen, said))
         return
     draft, other = turn.drafts[side], turn.drafts[1 - side]
     place = place_of_merge(turn.turn.id)
@@ -37,5 +39,4 @@ def open_merge(screen: ChatScreen, turn: TurnView, side: int) -> None:
     def typed(text: str) -> None:
         unsaved.changed(place, text if text.rstrip() != before.rstrip() else "")
 
-    sources = [one.shown if one.merged_with is None else one.text for one in turn.drafts]
-    screen.app.push_screen(MergeScreen(sources, unsaved.read(place) or before, side=side, typed=typed), back)
+    screen.app.push_screen(MergeScreen(turn.sources, unsaved.read(place) or before, side=side, typed=typed), back)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from textual.actions import parse
@@ -11,6 +11,8 @@ from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 from textual.screen import Screen
+
+from app.tui.key_names import key_names
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class ActionsProvider(Provider):
         return partial(self.app.run_action, action.binding.action, action.node)
 
     def _keys(self, action: Action) -> str:
-        return f"{', '.join(keys_now(self.screen, action.binding))} · {vars(type(action.node))['HELP_TITLE'].lower()}"
+        keys = ", ".join(key_names(self.screen, action.binding.id or ""))
+        return f"{keys} · {vars(type(action.node))['HELP_TITLE'].lower()}"
 
 
 def actions_on(screen: Screen[object]) -> Iterator[Action]:
@@ -66,12 +69,6 @@ def actions_on(screen: Screen[object]) -> Iterator[Action]:
 def declared_by(kind: object) -> list[Binding]:
     """The bindings that a class names itself."""
     return [binding for binding in vars(kind).get("BINDINGS", []) if isinstance(binding, Binding)]
-
-
-def keys_now(screen: Screen[object], binding: Binding) -> list[str]:
-    """A binding's keys as the person may have changed them, as they are written on the screen."""
-    keys = screen.app._keymap.get(binding.id or "", binding.key).split(",")
-    return [screen.app.get_key_display(replace(binding, key=key.strip(), key_display=None)) for key in keys]
 
 
 def _can(node: DOMNode, binding: Binding) -> bool:

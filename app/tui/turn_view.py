@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.tui.wording import diff_words
@@ -62,20 +63,25 @@ class TurnView:
         return next((draft for draft in self.drafts if draft.picked), None)
 
     @property
+    def sources(self) -> list[str]:
+        """What a merge takes sentences from: each draft as it is shown, unless that is put together already."""
+        return [draft.shown if draft.merged_with is None else draft.text for draft in self.drafts]
+
+    @property
     def redone(self) -> bool:
         """The last thing that happened was a redo."""
         return bool(self.last_acts) and self.last_acts[0].kind == "redo"
 
-    def hint(self, *, stopped: bool, editing: bool) -> str:
-        """What the person can do now, while it waits for a choice."""
+    def hint(self, *, stopped: bool, editing: bool, key: Callable[[str], str]) -> str:
+        """What the person can do now, while it waits for a choice; `key` says which key does an action."""
         if stopped:
-            return "esc brings the drafts before back" if self.redone else "esc gives your prompt back"
+            return f"{key('chat.back')} {'brings the drafts before' if self.redone else 'gives your prompt'} back"
         if editing:
-            return "ctrl+s saves your version, esc leaves it for later"
+            return f"{key('editor.save')} saves it, {key('editor.leave')} leaves it for later"
         if self.picked:
-            return "enter keeps it, e edits it"
+            return f"{key('drafts.keep')} keeps it, {key('drafts.edit')} edits it"
         if self.unsaved_merge:
-            return "m goes on with your merge"
+            return f"{key('drafts.merge')} goes on with your merge"
         asked = f"asked for: {', '.join(self.hints)} · " if self.hints else ""
         return f"{asked}which draft is more like you?"
 

@@ -6,8 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from app.newest_run import headline
 from core.errors import PenPalError
-from core.feedback import changed_words, words
+from core.feedback import ActKind, changed_words, words
 from core.store import EncoderRecord
+
+TAKEN_BACK: dict[ActKind, str] = {
+    "accept": "that you kept it", "pick": "that you picked it", "edit": "your version", "redo": "the new drafts",
+    "star": "the star", "tie": "as good as each other", "both_bad": "both bad", "skip": "that you put it aside",
+}  # fmt: skip
+"""What an undo takes back, by the kind of act."""
+WHERE_FOUND = {"prompt": "you asked", "own version": "you wrote", "draft": "a draft", "title": "the name"}
 
 
 def counted(count: int, noun: str) -> str:
@@ -37,9 +44,15 @@ def since_when(created_utc: str, *, now: datetime | None = None) -> str:
     return days.get(when.date(), f"on {when:%d %b %Y}")
 
 
+def day_of(created_utc: str) -> str:
+    """The local day, or the time when it is today."""
+    when = datetime.fromisoformat(created_utc).astimezone()
+    return f"today {when:%H:%M}" if when.date() == datetime.now().astimezone().date() else f"{when:%d %b %Y}"
+
+
 def as_news(run: EncoderRecord) -> str:
-    """A run that is new to the person, in one line."""
-    return f"{headline(run, since_when(run.created_utc))} F2 shows more."
+    """A run that is new to the person, in one line; `with_keys` names the key in it."""
+    return f"{headline(run, since_when(run.created_utc))} {{app.learning}} shows more."
 
 
 def in_words(error: Exception) -> str:

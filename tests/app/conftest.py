@@ -103,6 +103,16 @@ def penpal(
 
 
 @pytest.fixture
+def talk(penpal: Callable[..., Result]) -> Callable[..., Result]:
+    """`talk("Say hello.", "1", "")` types these lines into plain chat."""
+
+    def run(*lines: str, options: tuple[str, ...] = ()) -> Result:
+        return penpal("chat", "--plain", *options, piped="".join(f"{line}\n" for line in lines))
+
+    return run
+
+
+@pytest.fixture
 def store(penpal_home: Path) -> Store:
     """A second connection to the home's database."""
     return Store(penpal_home / "penpal.db")

@@ -14,16 +14,6 @@ from tests.hooked_decoder import HookedDecoder
 Run = Callable[..., Result]
 
 
-@pytest.fixture
-def talk(penpal: Run) -> Callable[..., Result]:
-    """`talk("Say hello.", "1", "")` types these lines into plain chat."""
-
-    def run(*lines: str, options: tuple[str, ...] = ()) -> Result:
-        return penpal("chat", "--plain", *options, piped="".join(f"{line}\n" for line in lines))
-
-    return run
-
-
 def kinds(store: Store, turn_id: int = 1) -> list[str]:
     return [act.kind for act in in_force(store.acts(turn_id))]
 
@@ -134,7 +124,7 @@ def test_starting_points_ask_for_a_text_and_a_wish(talk: Run, store: Store, numb
 def test_conversations_are_listed_and_opened(talk: Run) -> None:
     out = talk("Say hello.", "s", "n", "Say bye.", "s", "l", "l 2", "l 9").out
     assert "1  Say bye.\n2  Say hello." in out
-    assert "There is no conversation 9." in out
+    assert "There is no conversation 9: the last one is 2." in out
 
 
 def test_files_go_below_the_first_prompt(talk: Run, tmp_path, store: Store) -> None:

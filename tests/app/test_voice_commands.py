@@ -24,6 +24,7 @@ def test_the_generic_voice_is_listed_and_active_at_first(penpal: Run) -> None:
             "accuracy": None,
             "created_utc": None,
             "active": True,
+            "forgotten": 0,
         }
     ]
 

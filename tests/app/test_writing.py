@@ -137,7 +137,11 @@ def test_a_damaged_voice_is_one_clear_line_with_the_way_out(penpal: Run, penpal_
 def test_it_is_said_when_drafts_are_generic_although_they_should_not_be(
     penpal: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PenPal, "latents_off", "llama.cpp has changed; run 'penpal doctor'.")
+    def distrusted(self: PenPal) -> bool:
+        self.latents_off = "llama.cpp has changed; run 'penpal doctor'."
+        return False
+
+    monkeypatch.setattr(PenPal, "latents_trusted", distrusted)
     found = penpal("write", "Say hello.")
     assert (found.out, found.err) == (
         "A warm and friendly draft.\n",

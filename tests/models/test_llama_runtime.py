@@ -12,7 +12,7 @@ from gguf import GGUFReader
 from core.errors import BackboneError
 from core.protocols import Sampling
 from models.backbone import Backbone
-from models.llama_runtime import Entry, LlamaContext, LlamaModel, TokenSampler, write_dense_gguf
+from models.llama_runtime import Entry, LlamaContext, LlamaModel, TokenSampler, write_gguf_as
 from tests import tiny
 
 
@@ -97,7 +97,7 @@ def test_draws_follow_the_distribution(context: LlamaContext) -> None:
 
 
 def test_a_dense_copy_holds_the_same_weights(tiny_backbone: Backbone, tmp_path: Path) -> None:
-    path = write_dense_gguf(tiny_backbone.path, tmp_path / "new" / "dense.f16.gguf", "f16")
+    path = write_gguf_as(tiny_backbone.path, tmp_path / "new" / "dense.f16.gguf", "F16")
     dense, source = ({t.name: t for t in GGUFReader(p).tensors} for p in (path, tiny_backbone.path))
     assert set(dense) == set(source)
     assert dense["blk.0.attn_k.weight"].tensor_type.name == "F16"
@@ -111,12 +111,12 @@ def test_a_dense_copy_holds_the_same_weights(tiny_backbone: Backbone, tmp_path: 
 def test_an_existing_dense_copy_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "dense.gguf"
     target.write_bytes(b"made before")
-    assert write_dense_gguf(Path("nowhere"), target, "f16").read_bytes() == b"made before"
+    assert write_gguf_as(Path("nowhere"), target, "F16").read_bytes() == b"made before"
 
 
 def test_a_copy_that_fails_is_one_clear_line_and_leaves_no_file(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"not a model")
     with pytest.raises(BackboneError, match=r"broken\.gguf"):
-        write_dense_gguf(broken, tmp_path / "dense.gguf", "f16")
+        write_gguf_as(broken, tmp_path / "dense.gguf", "F16")
     assert list(tmp_path.iterdir()) == [broken]

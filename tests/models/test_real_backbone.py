@@ -20,7 +20,7 @@ from models.checkpoint import Arrays, read_arrays
 from models.clap import response_log_likelihood
 from models.decoder_llama import LlamaDecoder
 from models.decoder_torch import TorchDecoder
-from models.llama_runtime import write_dense_gguf
+from models.llama_runtime import write_gguf_as
 from tests import tiny
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -95,7 +95,7 @@ def test_drafts_of_one_batch_are_those_made_alone(quantized: LlamaDecoder) -> No
 def test_an_f16_file_of_the_same_weights_is_nearly_exact(
     reference: TorchDecoder, backbone: Backbone, clap: Arrays, folder: Path, flash_attention: bool
 ) -> None:
-    path = write_dense_gguf(backbone.path, folder / "dense.f16.gguf", "f16")
+    path = write_gguf_as(backbone.path, folder / "dense.f16.gguf", "F16")
     dense = Backbone(path, file_sha256(path))
     decoder = tiny.llama_decoder(dense, clap, folder, flash_attention=flash_attention)
     found = parity.parity_between(reference, decoder, parity_size(decoder))

@@ -10,6 +10,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from app.tui.key_names import with_keys
+
 
 class AskLineScreen(ModalScreen[str | None]):
     """The line as it was typed; None when the person went back."""
@@ -27,7 +29,7 @@ class AskLineScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="ask") as box:
             box.border_title = self._question
-            box.border_subtitle = "esc goes back"
+            box.border_subtitle = with_keys(self, "{ask.back} goes back")
             yield Input(self._value, compact=True, id="ask-line")
             yield Static(self._said, id="ask-said", markup=False)
 

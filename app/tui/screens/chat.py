@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, TextArea
+from textual.widgets import OptionList, TextArea
 
 from app.attachments import Attachment
 from app.newest_run import fresh_run
@@ -22,6 +23,7 @@ from app.tui.draft_stream import DraftStream
 from app.tui.drafting import Drafting
 from app.tui.editing_outside import EditingOutside
 from app.tui.handing_out import HandingOut
+from app.tui.key_names import key_name, with_keys
 from app.tui.leaning import Leaning
 from app.tui.learning_here import LearningHere
 from app.tui.open_conversation import OpenConversation
@@ -36,6 +38,7 @@ from app.tui.widgets.desk import Desk
 from app.tui.widgets.draft_card import DraftCard
 from app.tui.widgets.draft_editor import DraftEditor
 from app.tui.widgets.draft_pair import DraftPair
+from app.tui.widgets.fitting_footer import FittingFooter
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.thread import Thread
@@ -64,7 +67,7 @@ class ChatScreen(Screen[None]):
             tooltip="Open the prompt or the draft in your own editor ($VISUAL, $EDITOR)",
         ),
         Binding(
-            "ctrl+f", "search", "search", show=False, id="chat.search", priority=True,
+            "ctrl+f", "search", "search", id="chat.search", key_display="^f", priority=True,
             tooltip="Search everything that you asked, PenPal drafted, and you edited",
         ),
         Binding(
@@ -78,7 +81,7 @@ class ChatScreen(Screen[None]):
             "ctrl+b", "sidebar", "list", show=False, id="chat.sidebar", tooltip="Show or hide the conversations"
         ),
         Binding(
-            "ctrl+t", "start", "begin with", show=False, id="chat.start",
+            "ctrl+t", "start", "begin with", id="chat.start", key_display="^t",
             tooltip="Reply to a message, rewrite or continue a text",
         ),
         Binding("f5", "tour", "tour", show=False, id="chat.tour", key_display="F5", tooltip="Be shown around"),
@@ -121,7 +124,7 @@ class ChatScreen(Screen[None]):
         yield TitleBar()
         yield Notice(id="latents-off")
         yield Desk()
-        yield Footer(show_command_palette=False)
+        yield FittingFooter()
 
     async def on_mount(self) -> None:
         self.window = Window(self.app.penpal.home, self.store)
@@ -131,7 +134,7 @@ class ChatScreen(Screen[None]):
         self.set_interval(SAVE_EVERY_S, self._save_soon)
         await self._open(starting_place(self.store, self.window))
         if (run := fresh_run(self.store)) is not None:
-            self.news.say(as_news(run))
+            self.news.say(with_keys(self, as_news(run)))
         elif not self.window.alone:
             self.news.say("PenPal is open in another window too. Both work, and each keeps what is typed in it.")
         self.run_worker(self._load(), name="load the backbone")
@@ -278,7 +281,8 @@ class ChatScreen(Screen[None]):
     async def switch_to(self, conversation_id: int | None) -> bool:
         """Opens another conversation, None a new one. False while drafts are being written, which it says."""
         if self.stream is not None:
-            self.notice.say("PenPal is still writing: Esc stops it, then you can go elsewhere.")
+            said = "PenPal is still writing: {chat.back} stops it, then you can go elsewhere."
+            self.notice.say(with_keys(self, said))
             return False
         self.typed.note_composer()
         await self._open(conversation_id)
@@ -336,7 +340,7 @@ class ChatScreen(Screen[None]):
         about = self.conversation.about
         is_branch = about is not None and about.branch_of is not None
         await self.thread.show(self.turns, pending=self.conversation.pending, is_branch=is_branch)
-        self.composer.border_title = OTHERWISE if self.conversation.is_unsent_branch else PROMPT
+        self.composer.border_title = with_keys(self, OTHERWISE) if self.conversation.is_unsent_branch else PROMPT
         if self.turn is not None and not self.sidebar.lists(self.turn.turn.conversation_id):
             await self.show_conversations()  # the first prompt of a branch lists it
         if self.stream is None:
@@ -351,7 +355,9 @@ class ChatScreen(Screen[None]):
     def show_ready(self) -> None:
         """Says that it is the person's turn, and what they can do."""
         editing, stopped = self.pair.editing is not None, self.drafting.stopped
-        hint = self.waiting.hint(stopped=stopped, editing=editing) if self.waiting is not None else ""
+        hint = ""
+        if self.waiting is not None:
+            hint = self.waiting.hint(stopped=stopped, editing=editing, key=partial(key_name, self))
         self.status.show("stopped" if stopped else "ready", hint=hint)
 
     async def show_conversations(self, *, cursor: int | None = None) -> None:

@@ -13,7 +13,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from app.tui.palette import declared_by, keys_now
+from app.tui.key_names import key_names, with_keys
+from app.tui.palette import declared_by
 from app.tui.widgets.draft_editor import DraftEditor
 
 KEYS_COLUMNS = 14
@@ -30,22 +31,27 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, about: Screen[Any]) -> None:
         super().__init__()
-        self._about = about
+        self._about, self._wide = about, False
+        """Wide: there is room for the names of the actions."""
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help") as box:
             box.border_title = "keys"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = with_keys(self, "{help.close} closes")
             for title, bindings in self._groups():
                 yield Static(title, classes="help-title", markup=False)
                 yield Static(self._table(bindings))
             yield Static("Keys of your own", classes="help-title", markup=False)
             yield Static(self._about_own_keys(), markup=False)
 
+    async def on_resize(self) -> None:
+        if self._wide != (self.app.size.width >= WIDE_COLUMNS):
+            await self.recompose()
+
     def keys_shown(self) -> dict[str, str]:
         """Each action's name with its keys, as they are written here."""
         return {
-            binding.id: ", ".join(keys_now(self._about, binding))
+            binding.id: ", ".join(key_names(self._about, binding.id))
             for _, bindings in self._groups()
             for binding in bindings
             if binding.id is not None
@@ -65,12 +71,12 @@ class HelpScreen(ModalScreen[None]):
         table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(width=KEYS_COLUMNS)
         table.add_column(ratio=1)
-        wide = self.app.size.width >= WIDE_COLUMNS
-        if wide:
+        self._wide = self.app.size.width >= WIDE_COLUMNS
+        if self._wide:
             table.add_column(width=NAME_COLUMNS, style="dim")
         for binding in bindings:
-            keys = Text(", ".join(keys_now(self._about, binding)), style="bold")
-            name = [binding.id or ""] if wide else []
+            keys = Text(", ".join(key_names(self._about, binding.id or "")), style="bold")
+            name = [binding.id or ""] if self._wide else []
             table.add_row(keys, binding.tooltip or binding.description, *name)
         return table
 

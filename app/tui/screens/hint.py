@@ -11,8 +11,12 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from app.tui.key_names import with_keys
+
 SUGGESTIONS = ("shorter", "longer", "warmer", "more formal", "simpler", "more direct")
 HINT_CHARACTERS = 200
+GUTTER = 3
+"""Columns between two suggestions, as in above.tcss; the grid does not count them when it asks what fits."""
 
 
 class HintInput(Input):
@@ -52,9 +56,9 @@ class HintScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(id="hint") as box:
             box.border_title = self.QUESTION
-            box.border_subtitle = "esc goes back"
+            box.border_subtitle = with_keys(self, "{hint.back} goes back")
             widest = max(map(len, self.SUGGESTIONS)) + len("1 ")
-            with ItemGrid(id="hint-suggestions", min_column_width=widest, regular=True):
+            with ItemGrid(id="hint-suggestions", min_column_width=widest + GUTTER, regular=True):
                 for number, text in enumerate(self.SUGGESTIONS, 1):
                     yield Static(Content.from_markup(f"[@click=screen.suggest({number})][b]{number}[/] {text}[/]"))
             yield HintInput(len(self.SUGGESTIONS), self.IN_YOUR_WORDS)

@@ -12,11 +12,12 @@ from textual.binding import Binding
 from textual.containers import Container, Vertical
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from app.morning import Review, due_review
 from app.progress import Portraits, Progress, read_portraits, read_progress
 from app.tui.app import PenPalApp
+from app.tui.key_names import with_keys
 from app.tui.learning_words import (
     ABOUT_QUESTIONS,
     about_generic,
@@ -29,6 +30,7 @@ from app.tui.learning_words import (
 from app.tui.screens.morning import MorningScreen
 from app.tui.screens.report import ReportScreen
 from app.tui.widgets.explained_button import ExplainedButton
+from app.tui.widgets.fitting_footer import FittingFooter
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.page import Page
 from app.tui.widgets.title_bar import TitleBar
@@ -103,7 +105,7 @@ class LearningScreen(Screen[None]):
                 yield ExplainedButton("Once without my voice", action="next_generic")
                 yield ExplainedButton("The voice before", action="go_back")
                 yield ExplainedButton("Without my voice", action="use_generic")
-        yield Footer(show_command_palette=False, compact=self.app.size.width < 100)
+        yield FittingFooter()
 
     async def on_mount(self) -> None:
         self.query_one(TitleBar).show_title("what PenPal learned")
@@ -256,7 +258,7 @@ class LearningScreen(Screen[None]):
                 await self._take_up(before)
                 if not undoes:
                     self._changed_from.append(before)
-                way_out = "" if undoes else " u takes that back."
+                way_out = "" if undoes else with_keys(self, " {learning.undo} takes that back.")
                 self.said.say(f"From the next draft on, PenPal writes in {voice_name(now)}.{way_out}")
             except Exception as error:
                 self._complain(error)

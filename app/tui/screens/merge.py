@@ -9,9 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Footer, TextArea
+from textual.widgets import TextArea
 
+from app.tui.key_names import with_keys
 from app.tui.widgets.draft_editor import DraftEditor
+from app.tui.widgets.fitting_footer import FittingFooter
 from app.tui.widgets.sentence_list import SentenceList
 from app.tui.widgets.title_bar import TitleBar
 from app.tui.wording import count_words
@@ -47,7 +49,7 @@ class MergeScreen(Screen[str]):
                 for i, draft in enumerate(self._drafts):
                     yield SentenceList(f"draft {i + 1}", draft, id=f"sentences-{i}")
             yield DraftEditor(self._text)
-        yield Footer(show_command_palette=False, compact=self.app.size.width < 100)
+        yield FittingFooter()
 
     def on_mount(self) -> None:
         self.query_one(TitleBar).show_title("one text out of both drafts")
@@ -100,7 +102,8 @@ class MergeScreen(Screen[str]):
         if self.editor.text.strip():
             self.dismiss(self.editor.text)
         else:
-            self.notify("There is nothing to save yet: take a sentence with space, or write one.", timeout=4)
+            said = "There is nothing to save yet: take a sentence with {sentences.take}, or write one."
+            self.notify(with_keys(self, said), timeout=4)
 
     def action_go(self, side: int) -> None:
         self.lists[side].focus()

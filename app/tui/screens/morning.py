@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from app.morning import (
     Question,
@@ -26,8 +26,10 @@ from app.morning import (
     settle,
 )
 from app.tui.app import PenPalApp
+from app.tui.key_names import key_names, with_keys
 from app.tui.learning_words import voice_name
 from app.tui.widgets.draft_card import DraftCard
+from app.tui.widgets.fitting_footer import FittingFooter
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.title_bar import TitleBar
@@ -43,6 +45,9 @@ One is in the new voice, one in the voice before it.
 
 Pick the one that is more like you. Two votes for the voice before,
 and PenPal goes back to it."""
+LATER = "{morning.later}: another time"
+ANSWERED = "{morning.undo} takes the last answer back, {morning.later} goes on"
+NO_MORE = "No more questions about this voice. {app.learning} shows how to go back to the one before it."
 NOTHING_TO_ASK = (
     "Both voices write the same for your latest prompts: there is nothing to choose. PenPal keeps the new one."
 )
@@ -61,8 +66,8 @@ class MorningScreen(Screen[None]):
 
     HELP_TITLE = "Old or new, blind"
     BINDINGS = [
-        Binding("left,1", "pick(0)", "left", id="morning.left", key_display="←/1", tooltip="The left one (1)"),
-        Binding("right,2", "pick(1)", "right", id="morning.right", key_display="→/2", tooltip="The right one (2)"),
+        Binding("left,1", "pick(0)", "left", id="morning.left", key_display="←/1", tooltip="The left one"),
+        Binding("right,2", "pick(1)", "right", id="morning.right", key_display="→/2", tooltip="The right one"),
         Binding("t,0", "neither('tie')", "tie", id="morning.tie", tooltip="Both are equally good"),
         Binding("b", "neither('both_bad')", "both bad", id="morning.both-bad", tooltip="Neither will do"),
         Binding("u", "undo", "undo", id="morning.undo", tooltip="Take the last answer back, and what came of it"),
@@ -98,16 +103,16 @@ class MorningScreen(Screen[None]):
             with VerticalScroll(id="morning-prompt", can_focus=False):
                 yield Static("", id="morning-prompt-text", markup=False)
             with Container(id="drafts"):
-                yield DraftCard("← 1", id="draft-0")
-                yield DraftCard("2 →", id="draft-1")
+                yield DraftCard(" ".join(key_names(self, "morning.left")[:2]), id="draft-0")
+                yield DraftCard(" ".join(reversed(key_names(self, "morning.right")[:2])), id="draft-1")
             yield Static(WAITING, id="morning-words", markup=False)
             yield Notice(id="notice")
             yield StatusLine(id="status")
-        yield Footer(show_command_palette=False, compact=self.app.size.width < 100)
+        yield FittingFooter()
 
     def on_mount(self) -> None:
         self.query_one(TitleBar).show_title("the new voice, or the one before?")
-        self.status.show("writing the first two drafts", busy=True, hint="esc: another time")
+        self.status.show("writing the first two drafts", busy=True, hint=with_keys(self, LATER))
         self.run_worker(self._make(), name="make questions", group="make")
 
     def on_unmount(self) -> None:
@@ -144,10 +149,10 @@ class MorningScreen(Screen[None]):
         except Exception as error:
             self._complain(error)
 
-    def _complain(self, error: Exception, more: str = "Esc goes back.") -> None:
+    def _complain(self, error: Exception, more: str = "{morning.later} goes back.") -> None:
         """In one line, unless the person has gone already."""
         for notice in self.query("#notice").results(Notice):
-            notice.say(f"{in_words(error)} {more}")
+            notice.say(f"{in_words(error)} {with_keys(self, more)}")
             self.status.show("something went wrong")
 
     def _bring(self, question: Question) -> None:
@@ -161,13 +166,13 @@ class MorningScreen(Screen[None]):
         self.query_one(TitleBar).show_title("which draft is more like you?")
         if self.question is None:
             self.query_one("#morning-words", Static).update(WAITING)
-            self.status.show("writing the next two drafts", busy=True, hint="esc: another time")
+            self.status.show("writing the next two drafts", busy=True, hint=with_keys(self, LATER))
             return
         self.query_one("#morning-prompt-text", Static).update(self.question.prompt)
         for card, draft in zip(self.query(DraftCard), self.question.drafts, strict=True):
             card.show_blind(draft.text.strip())
         number, all_of_them = self._asked_before + len(self._answered) + 1, min(QUESTIONS, self._possible)
-        self.status.show(f"question {number} of {all_of_them}", hint="esc: another time")
+        self.status.show(f"question {number} of {all_of_them}", hint=with_keys(self, LATER))
         self.refresh_bindings()
 
     async def _go_on(self) -> None:
@@ -184,7 +189,7 @@ class MorningScreen(Screen[None]):
         self.query_one("#morning").add_class("-waiting", "-over")
         self.query_one(TitleBar).show_title("thank you")
         self.query_one("#morning-words", Static).update(self._words(verdict, preferences))
-        self.status.show("answered", hint="u takes the last answer back, esc goes on")
+        self.status.show("answered", hint=with_keys(self, ANSWERED))
         self.refresh_bindings()
 
     def _words(self, verdict: Verdict, preferences: Sequence[Preference]) -> str:
@@ -269,7 +274,7 @@ class MorningScreen(Screen[None]):
 
     async def action_decline(self) -> None:
         await asyncio.to_thread(decline, self._store, self._review)
-        self.notify("No more questions about this voice. F2 shows how to go back to the one before it.")
+        self.notify(with_keys(self, NO_MORE))
         self.dismiss()
 
     def action_scroll_both(self, lines: int) -> None:

@@ -12,7 +12,7 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.getters import app as getters_app
 from textual.getters import query_one
 from textual.screen import Screen
-from textual.widgets import Footer, Static, TextArea
+from textual.widgets import Static, TextArea
 
 from app.newest_run import fresh_run
 from app.pair_choice import PairChoice
@@ -20,6 +20,7 @@ from app.pair_sources import PairSource
 from app.tui.answering import Answering
 from app.tui.app import PenPalApp
 from app.tui.editing_instead import EditingInstead
+from app.tui.key_names import key_name, key_names, with_keys
 from app.tui.leaning import Leaning
 from app.tui.pair_maker import PairMaker, RatedPair
 from app.tui.rating_session import Answer, AnswerKind, History, RatingSession, Reply, history_of
@@ -28,6 +29,7 @@ from app.tui.screens.rating_panel import RatingPanelScreen
 from app.tui.screens.why import WhyScreen
 from app.tui.widgets.draft_card import DraftCard
 from app.tui.widgets.draft_editor import DraftEditor
+from app.tui.widgets.fitting_footer import FittingFooter
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.title_bar import TitleBar
@@ -44,13 +46,15 @@ GOAL = 20
 WAITING = """\
 Two drafts are on their way.
 
-Read both, then press ← or → for the one that is more like you,
-with shift if it clearly is. There is no right answer:
+Read both, then press {rate.left} or {rate.right} for the one that is more like you,
+{rate.clearly-left} or {rate.clearly-right} if it clearly is. There is no right answer:
 PenPal learns your taste from it."""
+WHICH = "{rate.left} or {rate.right}, {rate.quit} neither"
+EDITING = "{editor.save} keeps your version, {editor.leave} goes back to the pair"
 ALL_ANSWERED = """\
 That was the last pair.
 
-Everything you answered is kept. q leaves."""
+Everything you answered is kept. {rate.quit} leaves."""
 
 
 class RateScreen(Screen[None]):
@@ -116,14 +120,14 @@ class RateScreen(Screen[None]):
                 box.border_title = "prompt"
                 yield Static("", id="prompt-text", markup=False)
             with Container(id="drafts"):
-                yield DraftCard("← 1", id="draft-0")
-                yield DraftCard("2 →", id="draft-1")
-            yield Static(WAITING, id="rate-waiting", markup=False)
+                yield DraftCard(" ".join(key_names(self, "rate.left")[:2]), id="draft-0")
+                yield DraftCard(" ".join(reversed(key_names(self, "rate.right")[:2])), id="draft-1")
+            yield Static(with_keys(self, WAITING), id="rate-waiting", markup=False)
             yield Notice(id="notice")
             yield Notice(id="news", quiet=True)
             yield Static("", id="rating-line", markup=False)
             yield StatusLine(id="status")
-        yield Footer(show_command_palette=False)
+        yield FittingFooter()
 
     @property
     def answers(self) -> list[Answer]:
@@ -140,7 +144,7 @@ class RateScreen(Screen[None]):
         self.editing = EditingInstead(self.store, self.notice.say)
         self.answering = Answering(self)
         if (run := fresh_run(self.store)) is not None:
-            self.news.say(as_news(run))
+            self.news.say(with_keys(self, as_news(run)))
         self.query_one(TitleBar).show_title("which draft is more like you?")
         self.set_interval(LOOK_EVERY_S, self.look)
         self.set_interval(SAVE_EVERY_S, self.editing.save)
@@ -171,7 +175,7 @@ class RateScreen(Screen[None]):
                 self.query_one("#latents-off", Notice).say(f"Drafts are generic: {self.app.penpal.latents_off}")
             await asyncio.to_thread(self.maker.run, writer)
         except Exception as error:
-            self.notice.say(f"{in_words(error)} ('r' tries again)")
+            self.notice.say(f"{in_words(error)} ({key_name(self, 'rate.retry')} tries again)")
         self._making = False
 
     def look(self) -> None:
@@ -196,23 +200,24 @@ class RateScreen(Screen[None]):
     def _show_choice(self) -> None:
         """What the person can do now."""
         if self.editing.card is not None:
-            self.status.show("write it as you would", hint="ctrl+s keeps your version, esc goes back to the pair")
+            self.status.show("write it as you would", hint=with_keys(self, EDITING))
         elif self.which_to_edit:
-            self.status.show("which one will you edit?", hint="← or →, esc neither")
+            self.status.show("which one will you edit?", hint=with_keys(self, WHICH))
         elif self.why:
             self.status.show(f"because: {self.why}", hint="now choose")
         else:
-            last = f"last answer: {said(self.answers[-1])}; u takes it back" if self.answers else ""
+            undo = with_keys(self, "{rate.undo} takes it back")
+            last = f"last answer: {said(self.answers[-1])}; {undo}" if self.answers else ""
             self.status.show("your choice", hint=last)
 
     def _show_waiting(self) -> None:
         self.query_one("#question").add_class("-waiting")
         over = self.maker.exhausted and not self._making
-        self.query_one("#rate-waiting", Static).update(ALL_ANSWERED if over else WAITING)
+        self.query_one("#rate-waiting", Static).update(with_keys(self, ALL_ANSWERED if over else WAITING))
         if over:
-            self.status.show("all pairs are answered", hint="u goes back, q quits")
+            self.status.show("all pairs are answered", hint=with_keys(self, "{rate.undo} goes back, {rate.quit} quits"))
         elif not self._making:
-            self.status.show("no pair", hint="r tries again, q quits")
+            self.status.show("no pair", hint=with_keys(self, "{rate.retry} tries again, {rate.quit} quits"))
         elif not self.app.loaded:
             self.status.show("loading the backbone", busy=True)
         else:
@@ -241,7 +246,8 @@ class RateScreen(Screen[None]):
         self.pair = self.why = None
         self.maker.perhaps_ask_again(self.session.to_ask_again)
         if len(self.session) == self.session.goal:
-            self.news.say(f"{self.session.goal} answered: that was your goal. Go on as long as you like; q sums up.")
+            go_on = with_keys(self, "Go on as long as you like; {rate.quit} sums up.")
+            self.news.say(f"{self.session.goal} answered: that was your goal. {go_on}")
 
     def action_undo(self) -> None:
         if self.editing.card is None:

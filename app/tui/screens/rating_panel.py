@@ -12,6 +12,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from app.tui.key_names import with_keys
+
 WHAT_IT_MEANS = """\
 About one pair in twelve comes back with its sides swapped. How often you choose the same again is how well anybody \
 could foresee you, so it stands beside how well PenPal does."""
@@ -35,6 +37,6 @@ class RatingPanelScreen(ModalScreen[None]):
             table.add_row(name, Text(value, style="bold"))
         with VerticalScroll(id="rating-panel") as box:
             box.border_title = "how it goes"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = with_keys(self, "{rating.close} closes")
             yield Static(table)
             yield Static(WHAT_IT_MEANS, classes="explained", markup=False)

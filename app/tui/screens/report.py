@@ -8,11 +8,12 @@ from textual import getters
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
-from textual.widgets import Footer, Markdown
+from textual.widgets import Markdown
 
 from app.learning_numbers import as_markdown
 from app.newest_run import NO_RUN, report_of
 from app.progress import read_portraits, read_progress
+from app.tui.widgets.fitting_footer import FittingFooter
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.page import Page
 from app.tui.widgets.title_bar import TitleBar
@@ -41,7 +42,7 @@ class ReportScreen(Screen[None]):
         yield Notice(id="notice")
         with Page(id="report"):
             yield Markdown(open_links=False)
-        yield Footer(show_command_palette=False, compact=self.app.size.width < 100)
+        yield FittingFooter()
 
     async def on_mount(self) -> None:
         self.query_one(TitleBar).show_title("the numbers")

@@ -14,14 +14,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from app.tui.widgets.conversation_list import day_of
-from app.tui.wording import counted, in_words
+from app.tui.key_names import with_keys
+from app.tui.wording import WHERE_FOUND, counted, day_of, in_words
 from core.search_rows import MARK_END, MARK_START
 from core.store import Found, Store
 
 MOST_SHOWN = 50
+KEYS = "{search.previous}{search.next} choose · enter opens · {search.back} closes"
 FOUND_WORD = "bold underline"
-WHERE = {"prompt": "you asked", "own version": "you wrote", "draft": "a draft", "title": "the name"}
 
 
 class SearchScreen(ModalScreen[Found | None]):
@@ -44,7 +44,7 @@ class SearchScreen(ModalScreen[Found | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="search") as box:
             box.border_title = "search everything you wrote"
-            box.border_subtitle = "↑↓ choose · enter opens · esc closes"
+            box.border_subtitle = with_keys(self, KEYS)
             yield Input(self._typed, placeholder="one word or several", compact=True, id="search-words")
             yield OptionList(compact=True, id="search-results")
             yield Static("", id="search-said", markup=False)
@@ -98,7 +98,7 @@ def in_lines(hit: Found, columns: int) -> Content:
     day = day_of(hit.created_utc)
     room = max(8, columns - len(day) - 2)
     title = Content.styled(hit.title, "bold").truncate(room, ellipsis=True, pad=True)
-    place = Content.assemble((f"{WHERE[hit.where]}: ", "$dim"), marked(" ".join(hit.snippet.split())))
+    place = Content.assemble((f"{WHERE_FOUND[hit.where]}: ", "$dim"), marked(" ".join(hit.snippet.split())))
     return Content.assemble(title, "  ", (day, "$dim"), "\n", place.truncate(max(8, columns), ellipsis=True))
 
 

@@ -11,6 +11,7 @@ from textual.widgets import Input, OptionList, Static, TextArea
 from textual.widgets.option_list import Option
 
 from app.starting_points import STARTING_POINTS, StartingPoint
+from app.tui.key_names import with_keys
 from app.tui.unsaved_texts import UnsavedTexts
 from app.tui.widgets.writing_area import WritingArea
 from app.tui.wording import count_words
@@ -36,9 +37,9 @@ class StartScreen(ModalScreen[StartingPoint]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="start-box") as box:
             box.border_title = "how would you like to begin?"
-            box.border_subtitle = "1 to 4, or ↑↓ and enter · esc back"
+            box.border_subtitle = with_keys(self, "a key, or ↑↓ and enter · {start.back} back")
             yield OptionList(
-                *(Option(f"{number}  {point.title}", id=point.name) for number, point in enumerate(STARTING_POINTS, 1)),
+                *(Option(with_keys(self, f"{{start.{point.name}}}  {point.title}")) for point in STARTING_POINTS),
                 compact=True,
             )
 
@@ -70,7 +71,7 @@ class StartFormScreen(ModalScreen[str]):
         point = self._point
         with Vertical(classes="start-box -form") as box:
             box.border_title = point.title
-            box.border_subtitle = "^s writes two drafts · ⇥ next field · esc later"
+            box.border_subtitle = with_keys(self, "{form.write} writes two drafts · ⇥ next · {form.back} later")
             yield Static(point.wish, classes="start-label", markup=False)
             yield Input(self._unsaved.read(WISH), placeholder=f"for example: {point.example}", compact=True, id="wish")
             yield Static("", classes="start-label", id="text-label", markup=False)

@@ -8,6 +8,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from app.tui.key_names import with_keys
+
 
 class TooLongScreen(ModalScreen[bool]):
     """True: cut the middle."""
@@ -33,8 +35,8 @@ class TooLongScreen(ModalScreen[bool]):
                 markup=False,
             )
             with Horizontal():
-                yield Button("Cut the middle (c)", id="cut", compact=True)
-                yield Button("Go back (esc)", id="back", compact=True)
+                yield Button(with_keys(self, "Cut the middle ({too-long.cut})"), id="cut", compact=True)
+                yield Button(with_keys(self, "Go back ({too-long.back})"), id="back", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "cut")

@@ -11,6 +11,8 @@ from textual.geometry import Region
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from app.tui.key_names import keys_of, with_keys
+
 WIDTH = 58
 POINTED = "-pointed"
 
@@ -38,22 +40,24 @@ POINTERS = (
     Pointer(
         "#composer",
         "your prompt",
-        "Say here what you would like, in your own words: a note to thank my sister for the cake. Enter sends it. "
-        "With ^t you start from a message to answer, or from a text to rewrite or to continue.",
+        "Say here what you would like, in your own words: a note to thank my sister for the cake. Send it with "
+        "{composer.send}. With {chat.start} you start from a message to answer, or from a text to rewrite or to "
+        "continue.",
     ),
     Pointer(
         "#thread",
         "two drafts",
         "They appear here, beside each other.\n"
-        "  1 or 2  picks the one that is more like you\n"
-        "  e       edits it, right there\n"
-        "  enter   keeps it\n"
-        "Neither will do? r writes two others. u takes anything back.",
+        "  pick the one that is more like you   {drafts.pick-left} or {drafts.pick-right}\n"
+        "  edit it, right there                 {drafts.edit}\n"
+        "  keep it                              {drafts.keep}\n"
+        "Neither will do? {drafts.redo} writes two others. {drafts.undo} takes anything back.",
     ),
     Pointer(
         "#side-note, #brief-note",
         "what it has learned",
-        "Here you see who writes and from how many of your choices it learned. F2 tells more, F1 shows all keys.",
+        "Here you see who writes and from how many of your choices it learned. Press {app.learning} for more, and "
+        "{app.help} for all keys.",
     ),
     Pointer(
         "",
@@ -75,6 +79,8 @@ class TourScreen(ModalScreen[bool]):
         """`about` is the screen below; `folder` is where everything lies."""
         super().__init__()
         self._about, self._folder, self._step = about, folder, 0
+        self._over = False
+        """Keys and drawing that were on their way still come while it goes."""
 
     def compose(self) -> ComposeResult:
         yield Static("", id="tour-arrow", markup=False)
@@ -90,12 +96,11 @@ class TourScreen(ModalScreen[bool]):
 
     def on_key(self, event: events.Key) -> None:
         """Any key goes on, but those that end the tour or the program."""
-        if event.key == "ctrl+q":
+        if event.key in keys_of(self, "app.quit"):
             return
         event.stop()
         event.prevent_default()
-        if event.key == "escape" and self._step < len(POINTERS):
-            self._step = len(POINTERS)
+        if event.key == "escape":
             self._leave(False)
         else:
             self._go_on()
@@ -104,13 +109,16 @@ class TourScreen(ModalScreen[bool]):
         self._go_on()
 
     def _go_on(self) -> None:
-        self._step += 1
-        if self._step < len(POINTERS):
-            self._show()
-        elif self._step == len(POINTERS):  # keys may still come while the tour goes
+        if self._step == len(POINTERS) - 1:
             self._leave(True)
+        elif not self._over:
+            self._step += 1
+            self._show()
 
     def _leave(self, to_the_end: bool) -> None:
+        if self._over:
+            return
+        self._over = True
         self._point_at("")
         self.dismiss(to_the_end)
 
@@ -120,7 +128,7 @@ class TourScreen(ModalScreen[bool]):
         at_the_end = self._step == len(POINTERS) - 1
         keys = "any key begins · esc: straight to writing" if at_the_end else "any key goes on · esc ends the tour"
         box.border_subtitle = f"{self._step + 1}/{len(POINTERS)} · {keys}"
-        box.update(pointer.text.format(folder=self._folder))
+        box.update(with_keys(self, pointer.text).replace("{folder}", str(self._folder)))
         self._point_at(pointer.target)
         self.call_after_refresh(self._place)
 
@@ -138,6 +146,8 @@ class TourScreen(ModalScreen[bool]):
 
     def _place(self) -> None:
         """Puts the box beside what it is about, where there is room, and an arrow between them."""
+        if self._over:
+            return
         box, arrow = self.query_one("#tour-box", Static), self.query_one("#tour-arrow", Static)
         width = min(WIDTH, self.size.width - 4)
         box.styles.width = width

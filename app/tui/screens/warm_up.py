@@ -7,11 +7,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from app.tui.app import PenPalApp
+from app.tui.key_names import key_name, with_keys
 from app.tui.warm_up import PICKS, WarmUp, WarmUpPair
 from app.tui.widgets.draft_card import DraftCard
+from app.tui.widgets.fitting_footer import FittingFooter
 from app.tui.widgets.notice import Notice
 from app.tui.widgets.status_line import StatusLine
 from app.tui.widgets.title_bar import TitleBar
@@ -47,12 +49,12 @@ class WarmUpScreen(Screen[int]):
         with Vertical(id="warm-up", classes="-waiting"):
             yield Static("", id="warm-up-task", markup=False)
             with Container(id="drafts"):
-                yield DraftCard("1", id="draft-0")
-                yield DraftCard("2", id="draft-1")
+                yield DraftCard(key_name(self, "warm-up.left"), id="draft-0")
+                yield DraftCard(key_name(self, "warm-up.right"), id="draft-1")
             yield Static(WAITING, id="warm-up-waiting", markup=False)
             yield Notice(id="notice")
             yield StatusLine(id="status")
-        yield Footer(show_command_palette=False, compact=self.app.size.width < 100)
+        yield FittingFooter()
 
     def on_mount(self) -> None:
         self.query_one(TitleBar).show_title("three quick picks: which one is more like you?")
@@ -70,7 +72,8 @@ class WarmUpScreen(Screen[int]):
             status.show("writing" if self.app.loaded else "loading the backbone", busy=True)
         elif warm_up.pair is not self._shown:
             self._show(warm_up.pair)
-            status.show(f"pick {len(warm_up.picked) + warm_up.skipped + 1} of {PICKS}", hint="1 or 2, s skips")
+            hint = with_keys(self, "{warm-up.left} or {warm-up.right}, {warm-up.skip} skips")
+            status.show(f"pick {len(warm_up.picked) + warm_up.skipped + 1} of {PICKS}", hint=hint)
 
     def _show(self, pair: WarmUpPair) -> None:
         self._shown = pair

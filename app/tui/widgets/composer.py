@@ -13,7 +13,7 @@ from app.tui.widgets.writing_area import WritingArea
 from app.tui.wording import count_words
 
 PROMPT = "your prompt"
-OTHERWISE = "your prompt, said differently · esc goes back to the original"
+OTHERWISE = "your prompt, said differently · {chat.back} goes back to the original"
 
 
 class Composer(WritingArea):
@@ -28,7 +28,7 @@ class Composer(WritingArea):
             "new line",
             id="composer.new-line",
             key_display="^j",
-            tooltip="Start a new line in the prompt (Shift+Enter too, where the terminal tells it from Enter)",
+            tooltip="Start a new line in the prompt",
         ),
         # The screen's own keys, shown in the footer only while there is room for them.
         Binding("ctrl+n", "screen.new", "new", id="chat.new", key_display="^n", tooltip="Start a new conversation"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from textual.binding import Binding
@@ -13,7 +12,7 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from app.tui.wording import counted
+from app.tui.wording import counted, day_of
 from core.store import Conversation
 
 TITLE_COLUMNS = 25
@@ -91,9 +90,3 @@ def families(conversations: Sequence[Conversation]) -> Iterator[tuple[int, Conve
             yield from with_branches(conversation.id, depth + 1)
 
     return with_branches(None, 0)
-
-
-def day_of(created_utc: str) -> str:
-    """The local day, or the time when it is today."""
-    when = datetime.fromisoformat(created_utc).astimezone()
-    return f"today {when:%H:%M}" if when.date() == datetime.now().astimezone().date() else f"{when:%d %b %Y}"

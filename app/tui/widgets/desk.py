@@ -46,9 +46,9 @@ class Desk(Horizontal):
 
     @property
     def pane(self) -> Pane:
-        """Where the focus is."""
+        """Where the focus is. What is hidden may still have it for a moment: it is on its way to the composer."""
         panes: dict[Pane, Widget] = {"sidebar": self.sidebar, "thread": self.thread, "drafts": self.drafts}
-        return next((name for name, pane in panes.items() if pane.has_focus_within), "composer")
+        return next((name for name, pane in panes.items() if pane.display and pane.has_focus_within), "composer")
 
     def focus_pane(self, pane: Pane) -> None:
         match pane:

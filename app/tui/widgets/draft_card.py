@@ -10,6 +10,7 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widgets import TextArea
 
+from app.tui.key_names import with_keys
 from app.tui.turn_view import DraftView
 from app.tui.widgets.draft_changes import DraftChanges
 from app.tui.widgets.draft_editor import DraftEditor
@@ -91,7 +92,7 @@ class DraftCard(VerticalScroll, inherit_bindings=False):
         elif view.edited is not None:
             notes.append(f"edited {diff_words(view.text, view.shown)}")
         if view.unsaved_edit:
-            notes.append("unsaved edit, e goes on")
+            notes.append(with_keys(self, "unsaved edit, {drafts.edit} goes on"))
         if self.editor is None and self.changes is None:
             self.border_subtitle = " · ".join(notes)
 

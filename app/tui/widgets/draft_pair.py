@@ -33,11 +33,11 @@ class DraftPair(Container):
         ),
         Binding("r", "wish('redo')", "redo", id="drafts.redo", tooltip="Neither: write two new drafts"),
         Binding(
-            "R", "wish('hint')", "redo with a hint", show=False, id="drafts.hint",
+            "R", "wish('hint')", "with a hint", id="drafts.hint",
             tooltip="Write two new drafts, and say what should be different",
         ),
         Binding(
-            "m", "wish('merge')", "merge", show=False, id="drafts.merge",
+            "m", "wish('merge')", "merge", id="drafts.merge",
             tooltip="Put one text together out of both drafts",
         ),
         Binding(
@@ -45,8 +45,8 @@ class DraftPair(Container):
             tooltip="Show what you changed in this draft, change by change",
         ),
         Binding("s", "wish('star')", "star", show=False, id="drafts.star", tooltip="Star it, or take its star away"),
-        Binding("u", "wish('undo')", "undo", show=False, id="drafts.undo", tooltip="Take the last act back"),
-        Binding("y", "wish('copy')", "copy", show=False, id="drafts.copy", tooltip="Copy this draft"),
+        Binding("u", "wish('undo')", "undo", id="drafts.undo", tooltip="Take the last act back"),
+        Binding("y", "wish('copy')", "copy", id="drafts.copy", tooltip="Copy this draft"),
         Binding("w", "wish('save')", "save", show=False, id="drafts.save", tooltip="Save this draft to a file"),
     ]  # fmt: skip
 

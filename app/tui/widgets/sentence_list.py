@@ -13,6 +13,8 @@ from textual.widgets.option_list import Option
 
 from core.sentences import Sentence, takes_over, with_breaks
 
+TAKEN, NOT_TAKEN = "✓ ", "· "
+
 
 class SentenceList(OptionList):
     """Which sentences are taken is read from the text they are taken into, so the two can never differ."""
@@ -45,9 +47,13 @@ class SentenceList(OptionList):
 
     def __init__(self, title: str, text: str, *, id: str) -> None:
         self.sentences = with_breaks(text)
-        super().__init__(*(Option(_unmarked(sentence)) for sentence in self.sentences), id=id)
+        super().__init__(*(Option(sentence.text) for sentence in self.sentences), id=id)
         self.border_title = title
         self._taken = [False] * len(self.sentences)
+
+    def on_resize(self) -> None:
+        for i in range(len(self.sentences)):
+            self._mark(i)
 
     def follow(self, text: str) -> None:
         """Marks what stands in this text."""
@@ -55,8 +61,16 @@ class SentenceList(OptionList):
             taken = takes_over(text, sentence.text)
             if taken != self._taken[i]:
                 self._taken[i] = taken
-                self.replace_option_prompt_at_index(i, _marked(sentence) if taken else _unmarked(sentence))
+                self._mark(i)
         self.border_subtitle = f"{sum(self._taken)} of {len(self.sentences)} taken"
+
+    def _mark(self, i: int) -> None:
+        """Writes a sentence anew: its mark, and its lines below each other."""
+        padding = self.get_component_styles("option-list--option").padding.width
+        columns = max(1, self.scrollable_content_region.width - padding - len(TAKEN))
+        mark = (TAKEN, "$accent bold") if self._taken[i] else (NOT_TAKEN, "$dim")
+        lines = Content.styled(self.sentences[i].text, "bold" if self._taken[i] else "").wrap(columns)
+        self.replace_option_prompt_at_index(i, Content.assemble(mark, Content("\n" + " " * len(TAKEN)).join(lines)))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -67,11 +81,3 @@ class SentenceList(OptionList):
         self.post_message(
             self.Taken([one for one, taken in zip(self.sentences, self._taken, strict=True) if not taken])
         )
-
-
-def _marked(sentence: Sentence) -> Content:
-    return Content.assemble(("✓ ", "$accent bold"), (sentence.text, "bold"))
-
-
-def _unmarked(sentence: Sentence) -> Content:
-    return Content.assemble(("· ", "$dim"), sentence.text)

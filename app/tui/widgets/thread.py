@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from app.tui.key_names import with_keys
 from app.tui.turn_view import TurnView
 from app.tui.widgets.turn_block import TurnBlock
 
@@ -21,7 +22,7 @@ What would you like to write?
 
 Say it below in your own words: a reply, a note, a post.
 PenPal writes two drafts; keep the one that sounds like you, and edit it.
-^t answers a message, or rewrites or continues a text that you have.
+{chat.start} answers a message, or rewrites or continues a text that you have.
 
 Nothing leaves this machine."""
 
@@ -36,7 +37,7 @@ class Thread(VerticalScroll):
 
     HELP_TITLE = "On the thread"
     BINDINGS = [
-        Binding("up", "choose(-1)", "↑↓ choose", key_display=" ", id="thread.previous", tooltip="To the turn before"),
+        Binding("up", "choose(-1)", "choose", key_display="↑↓", id="thread.previous", tooltip="To the turn before"),
         Binding("down", "choose(1)", "next", show=False, id="thread.next", tooltip="To the next turn"),
         Binding("e", "branch", "edit the prompt", id="thread.branch", tooltip="Say this prompt otherwise, in a branch"),
         Binding("o", "origin", "original", id="thread.origin", tooltip="From a branch back to its original"),
@@ -95,7 +96,7 @@ class Thread(VerticalScroll):
         if pending:
             blocks.append(TurnBlock(pending))
         if not blocks and not is_branch:
-            blocks.append(Static(WELCOME, id="welcome", markup=False))
+            blocks.append(Static(with_keys(self, WELCOME), id="welcome", markup=False))
         async with self._one_at_a_time, self.batch():
             await self._replace(blocks)
         self.chosen = None

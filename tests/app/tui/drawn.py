@@ -41,6 +41,11 @@ async def _settled(pilot: Pilot[None]) -> tuple[str, str]:
     return drawings[-1]
 
 
+def written(app: App[None]) -> str:
+    """What is written on the screen now."""
+    return _drawn(app)[0]
+
+
 def _drawn(app: App[None]) -> tuple[str, str]:
     """Text, and below it the runs of each line: a letter for a style and how many cells it holds."""
     # The way of `App.export_screenshot`, which draws the same cells as an SVG of ten times the size.

@@ -169,6 +169,7 @@ async def test_undo_takes_acts_back_one_by_one(open_chat: OpenChat) -> None:
         assert chat.screen.waiting is not None
         await chat.press("u", "u")
         assert chat.kinds() == []
+        assert "Taken back: that you picked it." in [toast.message for toast in chat.pilot.app._notifications]
         await chat.press("u")
         assert "nothing to take back" in chat.screen.notice.text
 

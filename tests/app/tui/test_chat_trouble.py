@@ -127,7 +127,7 @@ async def test_leaving_asks_again_when_typed_text_cannot_be_saved(
         monkeypatch.setattr(penpal.store, "keep_unsaved", full)
         chat.screen.composer.insert("!")
         await chat.press("ctrl+q")
-        assert "ctrl+q again" in chat.screen.notice.text
+        assert "Leave again" in chat.screen.notice.text
         assert chat.pilot.app.is_running
 
 
@@ -203,3 +203,13 @@ async def test_a_window_that_is_too_small_says_so_until_it_grows(open_chat: Open
 def test_without_a_terminal_it_says_what_to_do_instead(command: Callable[[PenPal], None], penpal: PenPal) -> None:
     with pytest.raises(UsageError, match="needs a terminal"):
         command(penpal)
+
+
+async def test_keys_between_panes_right_after_keeping_a_draft_end_nothing(open_chat: OpenChat) -> None:
+    async with open_chat() as chat:
+        await chat.drafts()
+        await chat.press("1")
+        chat.screen.pair.display = False  # as it is for a moment: hidden, and still with the focus
+        chat.screen.desk.action_previous_pane()
+        await chat.pilot.pause()
+        assert chat.screen.desk.pane in ("thread", "composer")

@@ -102,6 +102,7 @@ async def test_a_kept_text_is_saved_from_the_thread(
     async with open_chat() as chat:
         await chat.drafts()
         await chat.press("1", "a")
+        assert chat.screen.status.hint == "tab, then y copies what you kept"
         chat.screen.thread.focus()
         await chat.press("w", "escape")
         assert list(tmp_path.glob("*.txt")) == []

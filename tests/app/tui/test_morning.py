@@ -21,6 +21,7 @@ from tests.app.tui.test_learning_screen import active_id, add_night, keep_draft
 from tests.scripted_decoder import ScriptedDecoder
 
 Open = Callable[..., AbstractAsyncContextManager[Any]]
+OFFERED = OFFER.replace("{chat.morning}", "F4")
 PROMPTS = ("Thank Ann.", "Ask Bo.", "Tell Cy.")
 
 
@@ -77,7 +78,7 @@ async def test_a_friendly_line_offers_the_questions_until_they_are_declined(
     learning: PenPal, night: tuple[EncoderRecord, EncoderRecord], open_chat: Open
 ) -> None:
     async with open_chat() as chat:
-        await chat.until(lambda: OFFER in chat.screen.news.text)
+        await chat.until(lambda: OFFERED in chat.screen.news.text)
         await chat.press("f4")
         await chat.until(lambda: isinstance(chat.pilot.app.screen, MorningScreen))
         await chat.press("escape")
@@ -92,7 +93,7 @@ async def test_a_friendly_line_offers_the_questions_until_they_are_declined(
         await chat.until(lambda: "nothing to ask" in chat.screen.notice.text)
     async with open_chat() as chat:
         await chat.pilot.pause()
-        assert OFFER not in chat.screen.news.text
+        assert OFFERED not in chat.screen.news.text
 
 
 async def test_the_questions_are_ones_own_prompts_and_blind(
@@ -223,4 +224,4 @@ async def test_it_can_be_switched_off_for_good(
     learning.settings = read_settings(learning.home)
     async with open_chat() as chat:
         await chat.pilot.pause()
-        assert OFFER not in chat.screen.news.text
+        assert OFFERED not in chat.screen.news.text

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from textual import events
 
 from app.attachments import Attachment
 from app.tui.app import PenPalApp
@@ -73,6 +74,21 @@ async def test_any_key_goes_on_and_the_keys_do_nothing_else(first_run: Open) -> 
         await chat.pilot.press("f1", "ctrl+n", "enter", "a")
         assert isinstance(chat.pilot.app.screen, TourScreen)
         assert chat.pilot.app.screen.query_one("#tour-box").border_title == POINTERS[4].title
+        assert chat.screen.composer.text == ""
+
+
+@pytest.mark.parametrize("last", ["x", "escape"])
+async def test_keys_that_come_while_it_goes_do_nothing(first_run: Open, last: str) -> None:
+    """Held down, or on a slow line: they are on their way before the tour has gone."""
+    async with first_run() as chat:
+        tour = chat.pilot.app.screen
+        for key in [*["x"] * (len(POINTERS) - 1), last, "x", "escape", last]:
+            tour.post_message(events.Key(key, None))
+        await until(lambda: chat.pilot.app.screen is not tour)
+        await chat.pilot.pause()
+        shown = chat.pilot.app.screen
+        assert isinstance(shown, WarmUpScreen) if last == "x" else shown is chat.screen
+        assert chat.pilot.app.screen_stack.count(shown) == 1
         assert chat.screen.composer.text == ""
 
 

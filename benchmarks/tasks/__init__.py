@@ -1,0 +1,1 @@
+"""What authors are compared on, a task a file."""

@@ -1,0 +1,127 @@
+"""A voice of the released latent space in a later one: the same one turned and blurred, and a really different one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.cli import main
+from app.tastes import TASTES
+from app.wiring import EMBEDDED_CLAP
+from core.store import EncoderRecord, Store
+from models.backbone import EMBEDDED_SHA256
+from models.checkpoint import Arrays, read_arrays, write_arrays
+from models.migrate import shipped_anchors
+from tests.app.conftest import answer
+
+pytestmark = pytest.mark.slow
+
+CHOICES = 60
+ANCHORS = 100
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command with `--json`, the language model left out; returns what it printed."""
+    monkeypatch.setattr("app.manners.be_nice", lambda: None)
+    monkeypatch.setattr("app.migration.shipped_anchors", lambda: shipped_anchors()[-ANCHORS:])
+
+    def run(*arguments: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["penpal", *arguments, "--json"])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        shown = capsys.readouterr()
+        assert not end.value.code, shown.err
+        return json.loads(shown.out)
+
+    return run
+
+
+@pytest.fixture
+def voice(run: Run, store: Store) -> EncoderRecord:
+    """Of somebody who likes short sentences, learned in the released space."""
+    score, count = TASTES["short-sentences"].score, 0
+    for anchor in shipped_anchors():
+        better, worse = sorted((anchor.first, anchor.second), key=score, reverse=True)
+        if score(better) > score(worse) and count < CHOICES:
+            answer(store, anchor.messages[-1].content, texts=(better, worse), backbone_id=EMBEDDED_SHA256)
+            count += 1
+    assert run("personalize", "--no-drafts", "--force")["activated"]
+    (record,) = store.encoders()
+    return record
+
+
+def turned(clap: Arrays) -> Arrays:
+    """The means of every posterior rotated, its weights blurred by a fifth."""
+    rng, size = np.random.default_rng(0), len(clap["encoder.head.bias"]) // 2
+    rotation = np.linalg.qr(rng.standard_normal((size, size)))[0]
+    weight, bias = (clap[f"encoder.head.{name}"].astype(np.float64) for name in ("weight", "bias"))
+    weight[:size], bias[:size] = rotation @ weight[:size], rotation @ bias[:size]
+    weight += 0.2 * weight.std() * rng.standard_normal(weight.shape)
+    return clap | {"encoder.head.weight": weight.astype(np.float16), "encoder.head.bias": bias.astype(np.float16)}
+
+
+def different(clap: Arrays) -> Arrays:
+    """Another projection of what the layers say, chosen by chance, of another size than before."""
+    rng, size = np.random.default_rng(1), 48
+    weight = rng.standard_normal((2 * size, clap["encoder.head.weight"].shape[1])) * clap["encoder.head.weight"].std()
+    weight[size:] = 0
+    adapter = rng.standard_normal((len(clap["adapter.inp.weight"]), size))
+    return clap | {
+        "encoder.head.weight": weight.astype(np.float16), "encoder.head.bias": np.zeros(2 * size, np.float16),
+        "adapter.inp.weight": adapter.astype(np.float16),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "agrees", "keeps"), [(turned, 0.93, 0.95), (different, 0.75, 0.85)])
+def test_what_the_released_space_knew_is_kept(
+    run: Run,
+    voice: EncoderRecord,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Arrays], Arrays],
+    agrees: float,
+    keeps: float,
+) -> None:
+    arrays, about = read_arrays(EMBEDDED_CLAP)
+    later = tmp_path / "later.clap.safetensors"
+    write_arrays(later, change(arrays), about)
+    monkeypatch.setenv("PENPAL_CLAP", str(later))
+
+    anew = run("encoder", "migrate", "--no-drafts")
+    assert (anew["old"], anew["how"], anew["answers"]) == (voice.id, "learned anew", CHOICES)
+    assert anew["kept"] > keeps
+
+    # The same voice as if it came from somebody else: the weights it was made in are found by themselves.
+    store.add_encoder(EncoderRecord(**{**vars(voice), "report": {**voice.report, "made": "mapped"}}))
+    mapped = run("encoder", "migrate", voice.id)
+    assert (mapped["how"], mapped["anchors"], mapped["answers"]) == ("mapped", CHOICES + ANCHORS, CHOICES)
+    assert mapped["agreement"] > agrees
+    assert mapped["kept"] > keeps
+
+
+def test_a_file_from_the_released_space_is_taken_along(
+    run: Run, voice: EncoderRecord, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "me.penpal"
+    run("export", str(file), "--no-membership-test")
+    arrays, about = read_arrays(EMBEDDED_CLAP)
+    later = tmp_path / "later.clap.safetensors"
+    write_arrays(later, turned(arrays), about)
+    monkeypatch.setenv("PENPAL_CLAP", str(later))
+    monkeypatch.setenv("PENPAL_HOME", str(tmp_path / "other"))
+    mapped = run("encoder", "migrate", str(file))
+    assert (mapped["how"], mapped["anchors"], mapped["answers"]) == ("mapped", ANCHORS, 0)
+    assert mapped["agreement"] > 0.93
+    listed = run("encoder", "list")
+    assert [row["origin"] for row in listed] == ["built in", "imported", "mapped"]
+    assert listed[-1]["active"]
