@@ -41,7 +41,11 @@ class Choosing:
             case "edit":
                 self.act(lambda recorder: pick(recorder, conversation.draft(side)), then=lambda: self.open_editor(side))
             case "keep":
-                self.act(lambda recorder: keep(recorder, conversation.draft(side)), then=self._after_keep)
+                self.act(
+                    lambda recorder: keep(recorder, conversation.draft(side)),
+                    first=self._go_on,
+                    then=self._after_keep,
+                )
             case "star":
                 self.act(lambda recorder: star(recorder, conversation.draft(side)))
             case "undo":
@@ -71,9 +75,12 @@ class Choosing:
         said = f"Taken back: {TAKEN_BACK[turn.last_acts[0].kind]}."
         self.act(lambda recorder: undo(recorder, self._conversation.turn), then=lambda: self._after_undo(said))
 
+    async def _go_on(self) -> None:
+        """To the next prompt, before the drafts go: what is typed from the moment it is kept belongs there."""
+        self._screen.set_focus(self._screen.composer)
+
     def _after_keep(self) -> None:
-        """On to the next prompt; but most texts are wanted elsewhere first."""
-        self._screen.composer.focus()
+        """Most texts are wanted elsewhere before one goes on."""
         self._screen.status.hint = with_keys(self._screen, "{desk.next}, then {thread.copy} copies what you kept")
 
     def _after_undo(self, said: str) -> None:

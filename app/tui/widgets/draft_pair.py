@@ -116,6 +116,8 @@ class DraftPair(Container):
         return not (action in ("wish", "go") and (self.editing is not None or self.writing))
 
     def action_wish(self, wish: Wish, side: int | None = None) -> None:
+        if wish == "pick" and side is not None and self.cards[side].focusable:
+            self.screen.set_focus(self.cards[side])  # at once: the next key may keep it before the pick is on record
         self.post_message(self.Wished(wish, self.side if side is None else side))
 
     def action_go(self, side: int) -> None:

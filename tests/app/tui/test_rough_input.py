@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -179,3 +180,34 @@ async def test_what_is_typed_after_enter_is_not_sent_with_it(open_chat: OpenChat
         await chat.until(lambda: all(worker.is_finished for worker in chat.pilot.app.workers))
         assert chat.screen.turn.turn.prompt == "ab"
         assert chat.screen.composer.text == "cd"
+
+
+async def test_a_pick_and_enter_at_once_keep_the_picked_draft(open_chat: OpenChat, decoder: ScriptedDecoder) -> None:
+    async with open_chat() as chat:
+        await chat.send("Write.")
+        await chat.until(lambda: chat.screen.stream is None and chat.screen.waiting)
+        assert chat.screen.pair.cards[0].has_focus_within
+        for key, character in (("2", "2"), ("enter", None)):
+            chat.pilot.app.post_message(events.Key(key, character))
+        await chat.until(lambda: "accept" in chat.kinds())
+        assert chat.penpal.store.accepted_text(chat.screen.turn.turn.id) == decoder.texts[1]
+
+
+async def test_what_is_typed_while_kept_drafts_go_is_the_next_prompt(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_chat() as chat:
+        await chat.send("Write.")
+        await chat.until(lambda: chat.screen.stream is None and chat.screen.waiting)
+        refresh = chat.screen.refresh_turns
+
+        async def slowly() -> None:
+            for key in "so":
+                chat.pilot.app.post_message(events.Key(key, key))
+            await asyncio.sleep(0.1)
+            await refresh()
+
+        monkeypatch.setattr(chat.screen, "refresh_turns", slowly)
+        await chat.press("enter")
+        await chat.until(lambda: chat.screen.composer.text == "so")
+        assert chat.kinds() == ["pick", "accept"]
