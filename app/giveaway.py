@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.answers import answers_behind
+from app.guests import start_of
 from core.encoder_rows import PRIVATE
 from core.store import EncoderRecord
-from core.voices import is_removed
 from models import validation
 from models.membership import MIN_CHOICES, Membership, Train, aged, left_out_test, like, shadow_test
 from models.personal_encoder import GaussianEncoder
@@ -63,7 +63,7 @@ def give_away(
         penpal.home.encoders / record.file, latent_size=clap.latent_size, base=clap.layers
     )
     membership, untested = None, "left out, as you asked"
-    if test and (record.backbone_id, record.clap_id) != (penpal.backbone.id, clap.id):
+    if test and not penpal.fits(record):
         untested = "it belongs to another backbone or latent space than the one in use"
     elif test:
         membership, untested = _tested(penpal, record, encoder, seconds, progress)
@@ -100,8 +100,8 @@ def _tested(
 
 def _start(penpal: PenPal, report: dict[str, Any]) -> Parts | None:
     """The guest that the voice started from, if it is still here and reads no prompts; trainings start from it, too."""
-    found = next((each for each in penpal.store.encoders() if each.id == report.get("started_from")), None)
-    if found is None or not penpal.fits(found) or is_removed(found, penpal.home.encoders):
+    found = start_of(penpal, report)
+    if found is None:
         return None
     encoder = penpal.load_encoder(found)
     return None if encoder.reads_prompts else encoder.parts

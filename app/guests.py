@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +37,14 @@ def starting_voice(penpal: PenPal, name: str | None, active: EncoderRecord | Non
                 "else can be a start. 'penpal encoder list' shows them."
             )
         return record
-    before = active.report.get("started_from") if active else None
-    here = (penpal.backbone.id, penpal.clap.id)
-    kept = [each for each in store.encoders() if each.id == before and (each.backbone_id, each.clap_id) == here]
-    return kept[0] if kept and not is_removed(kept[0], encoders) else None
+    return start_of(penpal, active.report) if active else None
+
+
+def start_of(penpal: PenPal, report: Mapping[str, Any]) -> EncoderRecord | None:
+    """The guest that a voice with this report started from, if it can still be used here."""
+    before = report.get("started_from")
+    found = next((each for each in penpal.store.encoders() if each.id == before and penpal.fits(each)), None)
+    return None if found is None or is_removed(found, penpal.home.encoders) else found
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from app.answers import answers_for
 from app.guests import starting_voice
 from app.manners import Deadline, Yielding
+from app.new_voice import write_voice
 from app.progress import traits_report
 from core.encoder_rows import MIGRATED
 from core.errors import LearnError
@@ -19,7 +20,6 @@ from core.evidence import Evidence
 from core.protocols import Message
 from core.run_lock import run_lock
 from core.store import EncoderRecord, now_utc
-from models.backbone import file_sha256
 
 if TYPE_CHECKING:
     from app.wiring import PenPal
@@ -175,10 +175,10 @@ class _Run:
         self.yielding = Yielding(penpal.store.is_drafting)
         self.started = time.monotonic()
         self.active = penpal.store.active_encoder()
-        self.active_encoder = penpal.load_encoder(self.active) if self.active and self._fits(self.active) else None
+        self.active_encoder = penpal.load_encoder(self.active) if self.active and penpal.fits(self.active) else None
         # One kind of writing is learned around the active voice, wherever that started.
         first = starting_voice(penpal, start, self.active) if context is None else None
-        self.start = first if first is None or self._fits(first) else None
+        self.start = first if first is None or penpal.fits(first) else None
         self.generic_texts: list[str] = []
         """For the same prompts as the examples."""
 
@@ -203,14 +203,11 @@ class _Run:
             activated, reason = gate(learned, fluency, force=force)
         if drafts:
             examples = self._examples(_latest_prompts(evidence)[:count], encoder)
-        encoder_id = self._write(encoder, learned)
+        encoder_id = write_voice(penpal, encoder, capacity=learned.capacity, pairs=learned.evidence)
         report = self._told(learned, fluency, examples, encoder_id, activated, reason, evidence, trained)
         self._keep(report, last_act)
         self.progress("Done", 1.0)
         return report
-
-    def _fits(self, record: EncoderRecord) -> bool:
-        return (record.backbone_id, record.clap_id) == (self.penpal.backbone.id, self.penpal.clap.id)
 
     def _between(self) -> None:
         """Gives the cores to a draft that is being made; ends a run that took its time."""
@@ -238,7 +235,7 @@ class _Run:
             config=replace(penpal.learn_config(), known_weight=0.0) if self.came_from else penpal.learn_config(),
             repeats=penpal.store.repeats(),
             active=active.parts if active else None,
-            active_saw_act=int(self.active.report.get("last_act", 0)) if self.active else 0,
+            active_saw_act=(self.active.saw_until or 0) if self.active else 0,
             active_vectors=penpal.prompts_of(active) if active else None,
             start=start,
             avoid=penpal.sameness,
@@ -272,19 +269,6 @@ class _Run:
             found.append(Example(messages[-1].content, others[-1], after))
             self.generic_texts.append(others[0])
         return found
-
-    def _write(self, encoder: GaussianEncoder, learned: Learned) -> str:
-        """Puts the encoder's file into its place and returns its id."""
-        penpal = self.penpal
-        about = {
-            "backbone": penpal.backbone.id, "clap": penpal.clap.id, "capacity": learned.capacity,
-            "pairs": learned.evidence,
-        }  # fmt: skip
-        partial = penpal.home.encoders / "new.safetensors"
-        encoder.save(partial, about)
-        encoder_id = file_sha256(partial)
-        partial.replace(penpal.home.encoders / f"{encoder_id}.safetensors")
-        return encoder_id
 
     def _told(
         self, learned: Learned, fluency: Fluency | None, examples: list[Example], encoder_id: str, activated: bool,

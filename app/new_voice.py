@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from core.files import file_sha256
 from core.store import EncoderRecord, now_utc
-from models.backbone import file_sha256
 
 if TYPE_CHECKING:
     from app.wiring import PenPal
     from models.personal_encoder import GaussianEncoder
+
+
+def write_voice(penpal: PenPal, encoder: GaussianEncoder, *, capacity: str | None, pairs: int) -> str:
+    """Puts an encoder's file into its place and returns its id."""
+    about = {"backbone": penpal.backbone.id, "clap": penpal.clap.id, "capacity": capacity, "pairs": pairs}
+    partial = penpal.home.encoders / f"new-{os.getpid()}.safetensors"
+    encoder.save(partial, about)
+    encoder_id = file_sha256(partial)
+    partial.replace(penpal.home.encoders / f"{encoder_id}.safetensors")
+    return encoder_id
 
 
 def keep_voice(
@@ -23,17 +34,10 @@ def keep_voice(
     status: str = "kept",
 ) -> EncoderRecord:
     """Writes its file and lists it, with `made_how` in its report. Not active; the same numbers twice are one voice."""
-    about = {
-        "backbone": penpal.backbone.id, "clap": penpal.clap.id, "capacity": report.get("capacity"), "pairs": pairs,
-    }  # fmt: skip
-    partial = penpal.home.encoders / f"new-{made_how}.safetensors"
-    encoder.save(partial, about)
-    encoder_id = file_sha256(partial)
-    file = f"{encoder_id}.safetensors"
-    partial.replace(penpal.home.encoders / file)
+    encoder_id = write_voice(penpal, encoder, capacity=report.get("capacity"), pairs=pairs)
     record = EncoderRecord(
         encoder_id,
-        file,
+        f"{encoder_id}.safetensors",
         "personalized",
         parent_id,
         penpal.backbone.id,

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import BackboneError, PackError
+from core.files import file_sha256
 from core.store import EncoderRecord
-from models.backbone import Backbone, file_sha256
+from models.backbone import Backbone
 from models.checkpoint import Arrays, read_arrays
 from models.personal_encoder import GaussianEncoder
-from models.text_encoder import LAYERS, TextEncoder
+from models.text_encoder import TextEncoder, layers_of
 from models.text_vectors import TextVectors, text_key
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class OldSpace:
     @property
     def layers(self) -> Arrays:
         """The frozen encoder's, by the names that they have in an encoder with layers of its own."""
-        return {name.removeprefix("encoder."): array for name, array in self.clap.items() if name.startswith(LAYERS)}
+        return layers_of(self.clap)
 
     def vectors(self, latent_size: int, *, progress: Callable[[float], None] = lambda share: None) -> TextVectors:
         """What the old encoder says about texts; with the weights gone, only of those that `known` names."""

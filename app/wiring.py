@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from app.memory import return_freed_memory
 from core.errors import BackboneError, LatentStateError, PackError, PenPalError
+from core.files import file_sha256
 from core.paths import Home, penpal_home
 from core.private import make_private
 from core.protocols import Sampling
@@ -19,7 +20,7 @@ from core.session import Voice, Writer
 from core.settings import Settings, read_settings
 from core.store import EncoderRecord, Store
 from core.voices import usable_encoder
-from models.backbone import Backbone, file_sha256, open_backbone
+from models.backbone import Backbone, open_backbone
 
 if TYPE_CHECKING:
     import mmap
@@ -63,9 +64,9 @@ class Clap:
     @property
     def layers(self) -> Arrays:
         """The frozen encoder's layers and last norm, by the names that they have in an encoder with its own."""
-        from models.text_encoder import LAYERS
+        from models.text_encoder import layers_of
 
-        return {n.removeprefix("encoder."): array for n, array in self.arrays.items() if n.startswith(LAYERS)}
+        return layers_of(self.arrays)
 
 
 class PenPal:

@@ -26,10 +26,12 @@ import torch
 from transformers import DynamicCache
 
 from app.wiring import open_penpal
+from benchmarks.pages import markdown_table, write_page
 from benchmarks.personalize import PEOPLE as TAUGHT
-from benchmarks.personalize import ROWS, Bench, Size, cpu_name, read_rows, say
-from benchmarks.personalize_tables import markdown_table, win_rate
+from benchmarks.personalize import ROWS, Bench, Size, cpu_name, say
+from benchmarks.personalize_tables import win_rate
 from benchmarks.remembering_decoder import RememberingDecoder
+from benchmarks.row_log import Row, RowLog
 from core.paths import Home
 from core.protocols import Latent
 from models.adapter import LATENT_POSITIONS, latent_cache
@@ -41,7 +43,6 @@ from models.evaluate import evaluate_drafts, evaluate_likelihoods
 from models.pretrain import PretrainConfig, pretrain
 from models.publish import DRAFTING, SampleConfig, read_samples, sample
 
-Row = dict[str, Any]
 VARIANTS: dict[str, dict[str, Any]] = {
     "PenPal's": {},
     "standard KL": {"kl": "standard"},
@@ -100,21 +101,19 @@ class Ablations:
 
     def measured(self, name: str, runtime: str) -> Row:
         """Held-out numbers of a variant, and what the same people make of it."""
-        log = self.work / ROWS
-        for row in read_rows(log):
-            if (row["variant"], row["runtime"], row["steps"]) == (name, runtime, self.steps):
-                return row
+        log = RowLog(self.work / ROWS, about=("variant", "runtime", "steps"))
+        key = {"variant": name, "runtime": runtime, "steps": self.steps}
+        if (known := log.known(**key)) is not None:
+            return known
         path = self.trained(name)
         say(f"measuring {name} ({runtime})")
         os.environ["PENPAL_CLAP"] = str(path)
         try:
-            row = {"variant": name, "runtime": runtime, "steps": self.steps, **self._numbers(name, runtime, path)}
+            row = {**key, **self._numbers(name, runtime, path)}
         finally:
             del os.environ["PENPAL_CLAP"]
-        with log.open("a") as file:
-            file.write(json.dumps(row) + "\n")
         say(json.dumps(row))
-        return row
+        return log.keep(row)
 
     def _numbers(self, name: str, runtime: str, path: Path) -> Row:
         place = replace(PretrainConfig(), **VARIANTS[name]).latent_place
@@ -203,10 +202,8 @@ def main() -> None:
     if LATENT_FIRST in names:
         rows += [ablations.measured(name, "torch") for name in (next(iter(VARIANTS)), LATENT_FIRST)]
     if options.out:
-        (options.out / "ablations.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (options.out / "ablations.md").write_text(
-            as_markdown(f"python -m benchmarks.ablations --steps {options.steps}", rows)
-        )
+        page = as_markdown(f"python -m benchmarks.ablations --steps {options.steps}", rows)
+        write_page(options.out, "ablations", page, rows)
 
 
 if __name__ == "__main__":

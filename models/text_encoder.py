@@ -157,8 +157,7 @@ class TextEncoder:
     @property
     def layers(self) -> Arrays:
         """The layers and the last norm as in the CLaP, by their names there without 'encoder.'."""
-        names = [name.removeprefix("encoder.") for name in self._clap if name.startswith(LAYERS)]
-        return {name: self._clap[f"encoder.{name}"] for name in names}
+        return layers_of(self._clap)
 
     def with_layers(self, layers: Arrays) -> TextEncoder:
         """This encoder with other layers (named as in `layers`); tokenizer and embedding are shared, and closed once.
@@ -315,6 +314,11 @@ def silu(x: Floats) -> Floats:
     half = np.float32(0.5)
     activated: Floats = x * (half + half * np.tanh(half * x))
     return activated
+
+
+def layers_of(clap: Arrays) -> Arrays:
+    """The frozen encoder's layers and last norm, by the names that they have in an encoder with its own."""
+    return {name.removeprefix("encoder."): array for name, array in clap.items() if name.startswith(LAYERS)}
 
 
 def encoder_weights(clap: Arrays, shape: LlamaShape) -> dict[str, Floats]:

@@ -17,8 +17,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from core.files import file_sha256
 from models.adapter import Adapter
-from models.backbone import Backbone, ChatTemplate, file_sha256
+from models.backbone import Backbone, ChatTemplate
 from models.checkpoint import Arrays, read_arrays
 from models.decoder_llama import LlamaDecoder
 from models.decoder_torch import TorchDecoder, open_torch_decoder

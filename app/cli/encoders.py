@@ -200,7 +200,7 @@ def _described(penpal: PenPal, record: EncoderRecord | None) -> dict[str, Any]:
         return found
     report = record.report
     file, markdown = penpal.home.encoders / record.file, penpal.home.runs / str(report.get("markdown", ""))
-    fits = (record.backbone_id, record.clap_id) == (penpal.backbone.id, penpal.clap.id)
+    fits = penpal.fits(record)
     leaning = _leaning(_parts(penpal, record)) if fits and found["status"] != "removed" else {}
     return {
         **found,

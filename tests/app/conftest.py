@@ -16,11 +16,12 @@ import pytest
 import app.wiring
 from app.cli import main
 from app.wiring import Clap, PenPal
+from core.files import file_sha256
 from core.paths import Home, penpal_home
 from core.protocols import Message, Sampling
 from core.settings import read_settings
 from core.store import EncoderRecord, Store
-from models.backbone import Backbone, file_sha256
+from models.backbone import Backbone
 from models.learner import Parts
 from models.personal_encoder import GaussianEncoder
 from tests.hooked_decoder import BACKBONE_ID, HookedDecoder
@@ -53,6 +54,22 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def text_encoder() -> ScriptedTextEncoder:
     return ScriptedTextEncoder(LATENT_SIZE)
+
+
+@pytest.fixture
+def run_for_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs a command with `--json` on the real parts; returns what it printed."""
+
+    def run(*arguments: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["penpal", *arguments, "--json"])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        shown = capsys.readouterr()
+        assert not end.value.code, shown.err
+        return json.loads(shown.out)
+
+    return run
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from app.cli import main
+from core.files import file_sha256
 from exporters.gguf_export import LATENT, read_latent
-from models.backbone import file_sha256
 from models.checkpoint import read_arrays
 from models.onnx_encoder import OnnxEncoders
 from tests import tiny

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.files import file_sha256
 from core.store import EncoderRecord, Store
-from models.backbone import file_sha256
 from models.learner import Parts
 from models.personal_encoder import GaussianEncoder
 from tests.app.conftest import BACKBONE_ID, CLAP_ID, LATENT_SIZE, Result, answer, learned, picks

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.cli import main
 from core.store import Store
 from models.backbone import Backbone
 from models.checkpoint import read_arrays, write_arrays
@@ -33,24 +30,14 @@ def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Backbone, Path
 
 @pytest.fixture
 def run(
-    tiny_files: tuple[Backbone, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_files: tuple[Backbone, Path], monkeypatch: pytest.MonkeyPatch, run_for_json: Callable[..., Any]
 ) -> Callable[..., Any]:
     """Runs a command with `--json`; returns what it printed."""
     monkeypatch.setenv("PENPAL_BACKBONE", str(tiny_files[0].path))
     monkeypatch.setenv("PENPAL_CLAP", str(tiny_files[1]))
     monkeypatch.setenv("PENPAL_DRAFTS__MAX_TOKENS", "8")
     monkeypatch.setattr("app.manners.be_nice", lambda: None)
-
-    def run(*arguments: str) -> Any:
-        monkeypatch.setattr(sys, "argv", ["penpal", *arguments, "--json"])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        shown = capsys.readouterr()
-        assert not end.value.code, shown.err
-        return json.loads(shown.out)
-
-    return run
+    return run_for_json
 
 
 def choices(store: Store, backbone: Backbone, count: int) -> None:

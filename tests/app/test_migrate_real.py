@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.cli import main
 from app.tastes import TASTES
 from app.wiring import EMBEDDED_CLAP
 from core.store import EncoderRecord, Store
@@ -28,21 +25,11 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, run_for_json: Run) -> Run:
     """Runs a command with `--json`, the language model left out; returns what it printed."""
     monkeypatch.setattr("app.manners.be_nice", lambda: None)
     monkeypatch.setattr("app.migration.shipped_anchors", lambda: shipped_anchors()[-ANCHORS:])
-
-    def run(*arguments: str) -> Any:
-        monkeypatch.setattr(sys, "argv", ["penpal", *arguments, "--json"])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        shown = capsys.readouterr()
-        assert not end.value.code, shown.err
-        return json.loads(shown.out)
-
-    return run
+    return run_for_json
 
 
 @pytest.fixture

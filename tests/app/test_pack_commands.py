@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.files import file_sha256
 from core.store import Store
-from models.backbone import file_sha256
 from tests.app.conftest import BACKBONE_ID, CLAP_ID, Result, learned
 
 Run = Callable[..., Result]

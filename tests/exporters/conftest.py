@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from models.backbone import Backbone
 from models.checkpoint import Arrays
 from models.text_encoder import TextEncoder
-from tests import tiny
+from tests.tiny_fixtures import tiny_backbone, tiny_clap, tiny_folder
 
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tiny")
-
-
-@pytest.fixture(scope="session")
-def tiny_backbone(tiny_folder: Path) -> Backbone:
-    return tiny.write_tiny_backbone(tiny_folder)
-
-
-@pytest.fixture(scope="session")
-def tiny_clap(tiny_folder: Path, tiny_backbone: Backbone) -> Arrays:
-    return tiny.read_clap(tiny.write_tiny_clap(tiny_folder, tiny_backbone))
+__all__ = ["tiny_backbone", "tiny_clap", "tiny_folder"]
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,11 @@ import torch
 from gguf import GGUFReader
 
 from core.errors import BackboneError, UsageError
+from core.files import file_sha256
 from core.protocols import Message
 from exporters.gguf_convert import convert
 from exporters.quantize import quantize, read_kinds
-from models.backbone import Backbone, embedded_gguf, file_sha256
+from models.backbone import Backbone, embedded_gguf
 from models.llama_runtime import LlamaModel
 from tests import tiny
 

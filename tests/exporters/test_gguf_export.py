@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from core.errors import PackError
+from core.files import file_sha256
 from exporters.gguf_export import export_latent, put_beside, read_latent
-from models.backbone import Backbone, file_sha256
+from models.backbone import Backbone
 from models.checkpoint import Arrays
 from models.learner import Parts
 from models.personal_encoder import GaussianEncoder

@@ -12,11 +12,11 @@ import pytest
 from safetensors.numpy import save
 
 from core.errors import PackError
+from core.files import file_sha256
 from core.store import EncoderRecord, Store
 from exporters.manifest import Manifest
 from exporters.pack import MAX_BYTES, Pack, Space, export_pack, import_pack, read_pack
 from exporters.pack_file import MAX_HEADER_BYTES
-from models.backbone import file_sha256
 from models.learner import CapacityName
 from models.personal_encoder import MAX_CONTEXTS, GaussianEncoder
 from models.text_encoder import layer_arrays

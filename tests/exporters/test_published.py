@@ -11,6 +11,7 @@ import pytest
 
 from core.config_file import change_settings
 from core.errors import BackboneError, UsageError
+from core.files import file_sha256
 from core.paths import Home
 from core.settings import read_settings
 from exporters import published as module
@@ -26,7 +27,7 @@ from exporters.published import (
     with_numbers,
     write_published,
 )
-from models.backbone import Backbone, file_sha256
+from models.backbone import Backbone
 from tests import tiny
 
 NUMBERS = {"contrastive_accuracy_k4": 0.93, "active_dims": 32}

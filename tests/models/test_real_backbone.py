@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from core.files import file_sha256
 from core.protocols import DraftRequest, Message, Sampling
 from models import parity
 from models.adapter import Adapter, prompt_caches
-from models.backbone import EMBEDDED_SHA256, Backbone, file_sha256, open_backbone
+from models.backbone import EMBEDDED_SHA256, Backbone, open_backbone
 from models.checkpoint import Arrays, read_arrays
 from models.clap import response_log_likelihood
 from models.decoder_llama import LlamaDecoder

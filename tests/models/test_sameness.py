@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.files import file_sha256
 from core.protocols import Chunk, DraftRequest, Message, Sampling
 from models import sameness
-from models.backbone import file_sha256
 from models.checkpoint import write_arrays
 from models.learner import Array
 from tests.hooked_decoder import HookedDecoder

@@ -18,9 +18,9 @@ from app.tui.widgets.explained_button import ExplainedButton
 from app.tui.widgets.page import Page
 from app.tui.widgets.trait_bars import TraitBars
 from app.wiring import PenPal
+from core.files import file_sha256
 from core.protocols import Message, Sampling
 from core.store import EncoderRecord, Store
-from models.backbone import file_sha256
 from models.learner import Parts
 from models.personal_encoder import GaussianEncoder
 from tests.app.conftest import CLAP_ID, LATENT_SIZE
