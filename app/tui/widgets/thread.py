@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from textual import on
 from textual.binding import Binding
@@ -140,6 +141,10 @@ class Thread(VerticalScroll):
         self._mark_chosen()
         if (block := self._chosen_block) is not None:
             self.call_after_refresh(self.scroll_to_widget, block, animate=False, top=True)
+
+    def scroll_to(self, x: float | None = None, y: float | None = None, **how: Any) -> None:
+        """At once: an animation only makes whoever holds a key wait."""
+        super().scroll_to(x, y, **how | {"animate": False})
 
     def action_choose(self, step: int) -> None:
         turns, chosen = self._turns, self._chosen_block
