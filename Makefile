@@ -13,6 +13,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 # A gate that skips is no gate: CI always runs the slow tests.
 PYTEST_SELECT := $(if $(filter true 1,$(CI) $(SLOW)),,-m "not slow")
+# A worker for each core; one test at a time in the order of the slow ones, which come last. tests/conftest.py says why.
+PYTEST_SHARED := -n auto --dist loadgroup --no-loadscope-reorder
 
 # pip speaks only when something went wrong; the whole story is in the log.
 PIP := $(BIN)/python -m pip
@@ -88,7 +90,7 @@ demo: setup ## Watch the whole loop without a person: pick, personalize, draft b
 	@$(BIN)/penpal demo
 
 test: setup ## Run the tests (SLOW=1: those with the real model too)
-	@$(BIN)/python -m pytest $(PYTEST_SELECT) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_SHARED) $(PYTEST_SELECT) $(PYTEST_ARGS)
 
 check: setup ## Lint, check format, types and import direction
 	@$(BIN)/ruff check .

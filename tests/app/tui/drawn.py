@@ -34,29 +34,43 @@ async def drawn_at_all_sizes(pilot: Pilot[None]) -> str:
 
 async def _settled(pilot: Pilot[None]) -> tuple[str, str]:
     """What is drawn once nothing changes any more."""
-    drawings = [_drawn(pilot.app)]
-    while drawings[-SETTLED:] != [drawings[-1]] * SETTLED:
+    looks = [_cells(pilot.app)]
+    while _on_its_way(pilot.app) or looks[-SETTLED:] != [looks[-1]] * SETTLED:
         await pilot.pause(0.01)
-        drawings.append(_drawn(pilot.app))
-    return drawings[-1]
+        looks.append(_cells(pilot.app))
+    return _text(looks[-1]), _style(looks[-1])
+
+
+def _on_its_way(app: App[None]) -> bool:
+    """What was asked for and is not done: on a busy machine nothing changes for long, and then what is drawn moves."""
+    screens = [*app._background_screens, app.screen]
+    parts = [app, *(part for screen in screens for part in screen.walk_children(with_self=True))]
+    return any(part.message_queue_size for part in parts) or any(s._layout_required or s._callbacks for s in screens)
 
 
 def written(app: App[None]) -> str:
     """What is written on the screen now."""
-    return _drawn(app)[0]
+    return _text(_cells(app))
 
 
-def _drawn(app: App[None]) -> tuple[str, str]:
-    """Text, and below it the runs of each line: a letter for a style and how many cells it holds."""
+def _cells(app: App[None]) -> list[list[Segment]]:
+    """The lines of the screen as it is drawn now."""
     # The way of `App.export_screenshot`, which draws the same cells as an SVG of ten times the size.
     update = app.screen._compositor.render_update(full=True, screen_stack=app._background_screens)
     console = Console(width=app.size.width, height=app.size.height, legacy_windows=False, color_system="truecolor")
-    lines = list(Segment.split_lines(segment for segment in console.render(update) if not segment.control))
+    return list(Segment.split_lines(segment for segment in console.render(update) if not segment.control))
+
+
+def _text(lines: list[list[Segment]]) -> str:
+    return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
+
+
+def _style(lines: list[list[Segment]]) -> str:
+    """The runs of each line, a letter for a style and how many cells it holds, and below them what the letters mean."""
     letters: dict[str, str] = {}
     runs = [_runs(line, letters) for line in lines]
     legend = [f"{letter} {style}" for style, letter in letters.items()]
-    text = "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
-    return text, "\n".join([*runs, *legend])
+    return "\n".join([*runs, *legend])
 
 
 def _runs(line: list[Segment], letters: dict[str, str]) -> str:
