@@ -98,10 +98,11 @@ def guest_from(
         raise UsageError(f"{source} is at home here: 'penpal import {source}' takes it.")
     named = EncoderRecord(file.sha256, "", IMPORTED, None, manifest.backbone, manifest.clap, 0, "kept", {}, "")
     with closing(OldSpace(penpal, named, from_clap)) as old:
-        if not old.is_whole:
+        # A released space that is only remembered knows no layers that a voice's own could be compared with.
+        if old.latent_size is None or (manifest.capacity == "layers" and not old.is_whole):
             raise PackError(f"{source} cannot be taken along: {old.missing}.")
-        size = old.clap["adapter.inp.weight"].shape[1]
-        pack = pack_of(data, Space(manifest.backbone, manifest.clap, size, old.layers), source=source)
+        space = Space(manifest.backbone, manifest.clap, old.latent_size, old.layers)
+        pack = pack_of(data, space, source=source)
         return import_pack(pack, penpal.store, penpal.home.encoders, signed_by=signed_by)
 
 

@@ -1,5 +1,5 @@
 """The latent space that a voice was made in, when this home has another one by now: its weights, as far as they are
-still there, and what they said about texts, which the database remembers."""
+still there, and what they said about texts, which the database remembers, and PenPal of those that were released."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from core.errors import BackboneError, PackError
 from core.files import file_sha256
 from core.store import EncoderRecord
 from models.backbone import Backbone
 from models.checkpoint import Arrays, read_arrays
 from models.personal_encoder import GaussianEncoder
+from models.remembered import RememberedSpace, remembered
 from models.text_encoder import TextEncoder, layers_of
 from models.text_vectors import TextVectors, text_key
 
@@ -53,6 +56,11 @@ class OldSpace:
             return None
         return Backbone(path, self.record.backbone_id)
 
+    @cached_property
+    def released(self) -> RememberedSpace | None:
+        """What is known of a space that PenPal came with once."""
+        return remembered(self.record.clap_id)
+
     @property
     def is_whole(self) -> bool:
         """Whether texts can be read; else only what is remembered of them is there."""
@@ -90,12 +98,24 @@ class OldSpace:
 
     @property
     def layers(self) -> Arrays:
-        """The frozen encoder's, by the names that they have in an encoder with layers of its own."""
+        """The frozen encoder's, by the names that they have in an encoder with layers of its own.
+
+        Of a released space without its weights the last norm only, by which the size of a head is checked.
+        """
+        if not self.clap and self.released is not None:
+            return {"norm.weight": np.ones(self.released.hidden_size, np.float16)}
         return layers_of(self.clap)
+
+    @property
+    def latent_size(self) -> int | None:
+        """None when nothing is known of it."""
+        if self.clap:
+            return int(self.clap["adapter.inp.weight"].shape[1])
+        return self.released.latent_size if self.released is not None else None
 
     def vectors(self, latent_size: int, *, progress: Callable[[float], None] = lambda share: None) -> TextVectors:
         """What the old encoder says about texts; with the weights gone, only of those that `known` names."""
-        hidden = len(self.clap["encoder.norm.weight"]) if self.clap else self._penpal.clap.hidden_size
+        hidden = len(self.layers["norm.weight"]) if self.layers else self._penpal.clap.hidden_size
         return TextVectors(
             self._penpal.store, self.record.clap_id, lambda: self.text_encoder, latent_size=latent_size,
             hidden_size=hidden, progress=progress,
@@ -105,6 +125,8 @@ class OldSpace:
         """Those whose two texts can be told in the old space."""
         if self.is_whole:
             return list(anchors)
+        if self.released is not None:
+            self._penpal.store.add_vectors(self.record.clap_id, self.released.vectors())
         keys = [(text_key(a.messages, a.first), text_key(a.messages, a.second)) for a in anchors]
         stored = self._penpal.store.vectors(self.record.clap_id, [key for pair in keys for key in pair])
         return [anchor for anchor, pair in zip(anchors, keys, strict=True) if all(key in stored for key in pair)]

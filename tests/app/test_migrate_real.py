@@ -11,16 +11,22 @@ import pytest
 
 from app.tastes import TASTES
 from app.wiring import EMBEDDED_CLAP
+from core.files import file_sha256
 from core.store import EncoderRecord, Store
+from exporters.pack import Space, export_pack
 from models.backbone import EMBEDDED_SHA256
 from models.checkpoint import Arrays, read_arrays, write_arrays
+from models.learner import Parts
 from models.migrate import shipped_anchors
+from models.personal_encoder import GaussianEncoder
+from models.remembered import remembered
 from tests.app.conftest import answer
 
 pytestmark = pytest.mark.slow
 
 CHOICES = 60
 ANCHORS = 100
+RELEASED_BEFORE = sorted(EMBEDDED_CLAP.parent.glob("anchors.*.safetensors"))
 Run = Callable[..., Any]
 
 
@@ -112,3 +118,26 @@ def test_a_file_from_the_released_space_is_taken_along(
     listed = run("encoder", "list")
     assert [row["origin"] for row in listed] == ["built in", "imported", "mapped"]
     assert listed[-1]["active"]
+
+
+@pytest.mark.parametrize("clap_id", [read_arrays(path)[1]["clap"] for path in RELEASED_BEFORE])
+def test_a_file_from_a_space_whose_weights_are_gone_is_taken_along(run: Run, clap_id: str, tmp_path: Path) -> None:
+    space = remembered(clap_id)
+    assert space is not None
+    means = space.posteriors[:, : space.latent_size].astype(np.float64)
+    score = TASTES["short-sentences"].score
+    likes = np.array([np.sign(score(a.first) - score(a.second)) for a in shipped_anchors()])
+    leaning = likes @ (means[::2] - means[1::2])
+    GaussianEncoder(Parts(2 * leaning / np.linalg.norm(leaning), np.zeros(space.latent_size))).save(
+        tmp_path / "voice.safetensors", {}
+    )
+    digest = file_sha256(tmp_path / "voice.safetensors")
+    record = EncoderRecord(
+        digest, "voice.safetensors", "personalized", None, EMBEDDED_SHA256, clap_id, 60, "kept", {}, "2026-11-21T00:00Z"
+    )
+    there = Space(EMBEDDED_SHA256, clap_id, space.latent_size, {"norm.weight": np.ones(space.hidden_size, np.float16)})
+    export_pack(record, tmp_path, tmp_path / "me.penpal", space=there)
+
+    mapped = run("encoder", "migrate", str(tmp_path / "me.penpal"))
+    assert (mapped["how"], mapped["anchors"]) == ("mapped", ANCHORS)
+    assert mapped["agreement"] > 0.75
