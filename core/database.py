@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -199,12 +199,22 @@ def held_alone(path: Path) -> Iterator[bool]:
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """Reads a file without changing a byte of it."""
+    """Reads a file without changing a byte of it, except that a change which a kill left half made is undone first."""
+    _undo_half_a_change(path)
     uri = f"{path.absolute().as_uri()}?mode=ro"
     # SQLite reads no database in WAL mode from a folder that cannot be written, unless it is told that nobody writes.
     if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
         uri += "&immutable=1"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
+
+
+def _undo_half_a_change(path: Path) -> None:
+    """`penpal forget` writes without a log. SQLite undoes half of it for whoever may write, and lets no other read."""
+    journal = path.with_name(f"{path.name}-journal")
+    with suppress(FileNotFoundError):
+        if journal.stat().st_size and os.access(path.parent, os.W_OK):
+            with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+                connection.execute("SELECT 1 FROM sqlite_master").fetchall()
 
 
 def _refuse_newer(path: Path) -> None:

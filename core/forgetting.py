@@ -87,6 +87,8 @@ def forget(store: Store, home: Home, wanted: Wanted, *, key_of: KeyOf, wait_s: f
         marked = find(store, wanted)
         if wanted.kind == "everything":
             imported = {encoder.file for encoder in store.encoders() if encoder.origin == "imported"}
+            # Their files go before their rows: no program that starts in between shall look for the one in use.
+            store.activate_encoder(None, "forgotten")
             files = remove_files(home, files_with_anything(home, kept_voices=imported))
             store.erase_everything()
             choices = {}

@@ -79,11 +79,13 @@ def forget(
 
     wanted = _wanted(draft, conversation, after, before, search, deleted=deleted, everything=everything)
     with closing(open_penpal()) as penpal:
-        if wanted is None:
-            if penpal.store.is_swept():
-                raise UsageError("Say what to forget: --search WORDS, --conversation N, --before DATE, ... ('--help').")
+        interrupted = not penpal.store.is_swept()
+        if interrupted:
             finish(penpal.store, penpal.home)
-            typer.echo("What was left of an interrupted forgetting is gone now.")
+            typer.echo("What was left of an interrupted forgetting is gone now.", err=json)
+        if wanted is None:
+            if not interrupted:
+                raise UsageError("Say what to forget: --search WORDS, --conversation N, --before DATE, ... ('--help').")
             return
         marked = find(penpal.store, wanted)
         if not marked and not everything:

@@ -82,9 +82,9 @@ class Beginnings:
             screen.composer.replace_text("")
         if screen.turns:
             await screen.action_new()
+        screen.drafting.write(prompt)
         for place in (WISH, TEXT):
             screen.unsaved.changed(place, "")
-        screen.drafting.write(prompt)
 
     # --- the first time ---------------------------------------------------------------------------------------
 

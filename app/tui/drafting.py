@@ -66,6 +66,7 @@ class Drafting:
     def write(self, prompt: str, *, cut: bool = False) -> None:
         """Has two drafts written; `cut`: a prompt that is too long loses its middle."""
         self._conversation.pending = self._sent = prompt
+        self._screen.typed.note_composer()
 
         async def prepare(writer: Writer) -> Callable[[], Proposal]:
             if await self._settle():

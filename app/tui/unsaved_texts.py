@@ -37,7 +37,8 @@ class UnsavedTexts:
         """Writes what is waiting. What could not be written waits on, and the StoreError is raised."""
         with self._lock:
             texts = dict(self._waiting)
-        for place, text in texts.items():
+        # A text that moved, as a prompt that was sent, is in its new place before it goes from the old one.
+        for place, text in sorted(texts.items(), key=lambda item: not item[1]):
             self._store.keep_unsaved(place, text)
             with self._lock:
                 if self._waiting.get(place) == text:

@@ -40,7 +40,21 @@ class Terminal:
         while data:  # a terminal takes some kilobytes at once, and only while its program reads
             select.select([], [self._mine], [])
             data = data[os.write(self._mine, data[:1024]) :]
-            self._read(0)
+            self.read(0)
+
+    def read_for(self, seconds: float) -> None:
+        """Takes all that is drawn in this time."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.read(left)
+
+    def rest(self) -> str:
+        """What a program that has ended had drawn since the last look."""
+        length = -1
+        while length != len(self._drawn):
+            length = len(self._drawn)
+            self.read(0.02)
+        return self.drawn()
 
     def resize(self, columns: int, rows: int) -> None:
         self._drawn = b""
@@ -51,12 +65,12 @@ class Terminal:
         deadline = time.monotonic() + within_s
         while text not in self.drawn():
             assert time.monotonic() < deadline, f"{text!r} was not drawn, but: {self.drawn()[-2000:]}"
-            self._read(0.1)
+            self.read(0.1)
 
     def wait_for_end(self, *, within_s: float) -> int:
         deadline = time.monotonic() + within_s
         while self.process.poll() is None and time.monotonic() < deadline:
-            self._read(0.1)
+            self.read(0.1)
         return self.process.wait(timeout=1)
 
     def wait_for_state(self, state: str, *, within_s: float) -> None:
@@ -64,7 +78,7 @@ class Terminal:
         deadline = time.monotonic() + within_s
         while self.state() not in state:
             assert time.monotonic() < deadline, f"it is in state {self.state()}, not {state}"
-            self._read(0.1)
+            self.read(0.1)
 
     def state(self) -> str:
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -91,7 +105,8 @@ class Terminal:
     def _size(self, descriptor: int, size: tuple[int, int]) -> None:
         fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
 
-    def _read(self, seconds: float) -> None:
+    def read(self, seconds: float) -> None:
+        """Takes what is drawn next, if something is drawn so soon."""
         if self._mine < 0:
             time.sleep(seconds)
         elif select.select([self._mine], [], [], seconds)[0]:

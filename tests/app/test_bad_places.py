@@ -11,7 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from core.paths import Home
 from core.protocols import Message, Sampling
 from core.recorder import Recorder
 from core.store import Store
+from tests.app.pseudo_terminal import Terminal
 from tests.core.filled_home import all_rows, filled_home
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,6 +122,56 @@ def test_a_home_that_a_person_may_not_write_is_one_line(home: Home) -> None:
 
 
 # --- while a program has it open --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typing needs none."""
+    monkeypatch.setenv("PENPAL_BACKBONE", "/nowhere.gguf")
+
+
+@pytest.mark.slow
+@needs_mounts
+@pytest.mark.usefixtures("without_model")
+def test_what_is_typed_on_a_full_disk_is_stored_once_there_is_room(home: Home, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(home.folder, kept)
+    script = SMALL_DISK + 'exec "$3" -c "$4" chat'
+    with closing(Terminal(*NAMESPACE, script, "sh", home.folder, kept, *PENPAL[::2])) as chat:
+        chat.wait_for("half a thought", within_s=120)
+        disk = Path(f"/proc/{chat.process.pid}/root{home.folder}")
+        filler = disk / "other"
+        with suppress(OSError), filler.open("wb", buffering=0) as other:
+            while other.write(bytes(4096)):
+                pass
+        chat.type(" and more")
+        chat.wait_for("The disk is full", within_s=120)
+        filler.unlink()
+        chat.type("!")
+        deadline, stored = time.monotonic() + 60, ""
+        while "and more!" not in stored:
+            assert time.monotonic() < deadline, f"stored is {stored!r}"
+            chat.read(0.2)
+            stored = typed_in_copy(disk, tmp_path / "after")
+
+
+def typed_in_copy(home: Path, copy: Path) -> str:
+    """What a chat that is open has stored; SQLite would follow the link to another process's files to our own."""
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(home, copy)
+    with closing(Store(copy / "penpal.db")) as store:
+        return store.unsaved("composer")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_model")
+def test_chat_says_so_when_its_home_is_removed(home: Home, tmp_path: Path) -> None:
+    with closing(Terminal(*PENPAL, "chat")) as chat:
+        chat.wait_for("half a thought", within_s=120)
+        home.folder.rename(tmp_path / "moved")
+        chat.type(" and more")
+        chat.wait_for("removed or replaced", within_s=120)
+    assert not home.folder.exists()
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])

@@ -194,3 +194,17 @@ def test_what_was_interrupted_is_finished(penpal: Run, penpal_home: Path, monkey
     assert "traces may still lie in the file: 'penpal forget' alone removes them." in found.err
     assert penpal("forget").out == "What was left of an interrupted forgetting is gone now.\n"
     assert files_with(penpal_home, ["Zebulon"]) == {}
+
+
+def test_the_same_command_again_finishes_what_was_interrupted(
+    penpal: Run, penpal_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a kill nothing was said, so a person asks for the same again; there are no rows of it any more."""
+    filled(penpal_home)
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "sweep", lambda self: None)
+        penpal("forget", "--search", "zebulon", "--yes")
+    assert files_with(penpal_home, ["Zebulon"])
+    first, _ = penpal("forget", "--search", "zebulon", "--yes").out.splitlines()
+    assert first == "What was left of an interrupted forgetting is gone now."
+    assert files_with(penpal_home, ["Zebulon"]) == {}

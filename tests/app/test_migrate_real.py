@@ -121,14 +121,20 @@ def test_a_file_from_the_released_space_is_taken_along(
 
 
 @pytest.mark.parametrize("clap_id", [read_arrays(path)[1]["clap"] for path in RELEASED_BEFORE])
-def test_a_file_from_a_space_whose_weights_are_gone_is_taken_along(run: Run, clap_id: str, tmp_path: Path) -> None:
+def test_a_file_from_a_space_whose_weights_are_gone_is_taken_along(
+    run: Run, clap_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays, about = read_arrays(EMBEDDED_CLAP)
+    write_arrays(tmp_path / "later.clap.safetensors", turned(arrays), about)
+    monkeypatch.setenv("PENPAL_CLAP", str(tmp_path / "later.clap.safetensors"))
+    monkeypatch.setattr("app.wiring.EMBEDDED_CLAP", tmp_path / "empty" / EMBEDDED_CLAP.name)
     space = remembered(clap_id)
     assert space is not None
     means = space.posteriors[:, : space.latent_size].astype(np.float64)
     score = TASTES["short-sentences"].score
     likes = np.array([np.sign(score(a.first) - score(a.second)) for a in shipped_anchors()])
     leaning = likes @ (means[::2] - means[1::2])
-    GaussianEncoder(Parts(2 * leaning / np.linalg.norm(leaning), np.zeros(space.latent_size))).save(
+    GaussianEncoder(Parts(2 * leaning / np.linalg.norm(leaning), np.zeros(space.latent_size), {})).save(
         tmp_path / "voice.safetensors", {}
     )
     digest = file_sha256(tmp_path / "voice.safetensors")

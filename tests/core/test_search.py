@@ -109,6 +109,38 @@ def test_deleted_conversations_are_found_only_when_they_are_back(store: Store) -
     assert found(store, "otters") == [(turn_id, "prompt")]
 
 
+def test_at_one_letter_drafts_come_only_after_prompts(store: Store) -> None:
+    asked = [ask(store, f"Otters {number}", "Nothing here.")[1] for number in range(3)]
+    _, only_draft = ask(store, "A note", "Otters at last.")
+    assert [hit.turn_id for hit in store.search("o", limit=4)] == [only_draft, *reversed(asked)]
+    assert [hit.turn_id for hit in store.search("o", limit=3)] == [*reversed(asked)]
+    assert [hit.turn_id for hit in store.search("ot", limit=3)] == [only_draft, *reversed(asked[1:])]
+
+
+def test_what_is_not_found_costs_nothing(store: Store) -> None:
+    for number in range(20):
+        ask(store, "A note about lanterns", "Lanterns, still.", title=f"Lanterns {number}")
+    few = steps_of_a_search(store, "lantern")
+    for number in range(400):
+        ask(store, f"Otters {number}", "Nothing here.", title="Otters")
+    assert steps_of_a_search(store, "lantern") < 1.5 * few
+
+
+def steps_of_a_search(store: Store, typed: str) -> int:
+    """Of SQLite's virtual machine."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    store._db.conn.set_progress_handler(count, 1)
+    store.search(typed)
+    store._db.conn.set_progress_handler(None, 0)
+    return steps
+
+
 def test_what_was_put_aside_and_simulated_people_are_not_found(store: Store) -> None:
     _, turn_id = ask(store, "About otters.", "Otters swim.", "They dive.")
     ask(store, "About otters too.", origin="demo")
