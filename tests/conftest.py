@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         gc.set_threshold(*USUAL_THRESHOLD)  # a real model that is not needed any more holds 500 MB
     if ALL_CORES and WORKER:
         use_cores(ALL_CORES if is_slow(item) else {sorted(ALL_CORES)[int(WORKER[2:]) % len(ALL_CORES)]})
+        if (torch := sys.modules.get("torch")) is not None:  # it counted the cores when it was imported
+            torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 def is_slow(item: pytest.Item) -> bool:

@@ -13,10 +13,12 @@ from typing import Protocol, runtime_checkable
 from textual import events
 from textual.app import App
 from textual.binding import Binding
+from textual.css.query import NoMatches
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
+from textual.worker import WorkerFailed
 
 from app.harmless import pasted
 from app.tui.harmless_lines import HarmlessLines
@@ -129,6 +131,12 @@ class PenPalApp(App[None]):
             await asyncio.to_thread(self.penpal.store.keep_preference, self._theme_preference, theme.name)
         except StoreError as error:
             self.notify(f"These colours are for now only: {error}", severity="warning")
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A worker that would show something while PenPal is being left finds nothing there any more: no mistake."""
+        if isinstance(error, WorkerFailed) and isinstance(error.error, NoMatches) and not self.is_running:
+            return
+        super()._handle_exception(error)
 
     def get_driver_class(self) -> type[Driver]:
         usual = super().get_driver_class()

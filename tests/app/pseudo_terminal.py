@@ -23,6 +23,8 @@ class Terminal:
         self._mine, theirs = pty.openpty()
         self._size(theirs, size)
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
+        for size_elsewhere in ("COLUMNS", "LINES"):  # pytest-xdist tells its workers one
+            env.pop(size_elsewhere, None)
         self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),

@@ -213,3 +213,18 @@ async def test_keys_between_panes_right_after_keeping_a_draft_end_nothing(open_c
         chat.screen.desk.action_previous_pane()
         await chat.pilot.pause()
         assert chat.screen.desk.pane in ("thread", "composer")
+
+
+async def test_what_comes_to_show_something_while_penpal_is_left_ends_nothing(open_chat: OpenChat) -> None:
+    found: list[Any] = []
+
+    async def late() -> None:
+        while app.is_running:
+            await asyncio.sleep(0)
+        found.append(app)
+        app.query_one("#gone-already")
+
+    async with open_chat() as chat:
+        app = chat.pilot.app
+        app.run_worker(late())
+    assert found

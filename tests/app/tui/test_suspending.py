@@ -42,7 +42,7 @@ def wait_until_stopped(terminal: Terminal) -> None:
         if stopped:
             assert os.WIFSTOPPED(status)
             return
-        terminal._read(0.02)  # a program whose output nobody takes cannot go on
+        terminal.read(0.02)  # a program whose output nobody takes cannot go on
     raise AssertionError("it did not stop in time")
 
 
