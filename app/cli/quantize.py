@@ -26,7 +26,7 @@ def quantize(
     """Write a backbone in smaller formats, with llama.cpp's own quantizer.
 
     A latent space belongs to one file: pretrain it ('penpal backbone pretrain') on the one you mean to write with.
-    What each format costs is in docs/benchmarks/quantizations.md. Example:
+    'python -m benchmarks.quantizations' measures what each costs. Example:
 
     penpal backbone quantize SmolLM2-135M-Instruct --out models --types Q8_0,Q4_K_M
     """
